@@ -1,0 +1,225 @@
+/* engine.c - one key at a time, and the locks around it; see engine.h. */
+#include "engine/engine.h"
+
+#include "base/check.h"
+#include "engine/watch.h"
+
+enum memento_status engine_init(struct engine *engine, unsigned shards,
+                                const struct hash_seed *seed, int64_t now_ms)
+{
+    for (unsigned i = 0; i < MEMENTO_DATABASES; i++) {
+        atomic_init(&engine->database_map[i], (uint8_t)i);
+    }
+    return keyspace_init(&engine->keyspace, shards, seed, now_ms);
+}
+
+void engine_fini(struct engine *engine)
+{
+    keyspace_fini(&engine->keyspace);
+}
+
+enum memento_status writer_init(struct writer *writer, struct engine *engine)
+{
+    *writer = (struct writer){.engine = engine};
+    uint64_t seed;
+    enum memento_status status = random_bytes(&seed, sizeof(seed));
+    random_init(&writer->random, seed);
+    return status;
+}
+
+void writer_fini(struct writer *writer)
+{
+    CHECK(writer->span_depth == 0);
+}
+
+/* The owner is the only one who writes these, so no locked instruction is needed. */
+static inline void count(_Atomic uint64_t *counter, uint64_t more)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + more, memory_order_relaxed);
+}
+
+/* ---- locks ---- */
+
+static inline bool is_held(const struct writer *writer, unsigned shard)
+{
+    return (writer->held[shard / 64] >> (shard % 64)) & 1;
+}
+
+struct shard *engine_lock(struct writer *writer, const struct key *key) UNCHECKED_LOCKING
+{
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    struct shard *shard = keyspace_shard(keyspace, key->hash);
+    if (LIKELY(writer->span_depth == 0)) {
+        shard_lock(shard);
+    } else {
+        CHECK(is_held(writer, keyspace_shard_index(keyspace, key->hash)));
+    }
+    return shard;
+}
+
+void engine_unlock(struct writer *writer, struct shard *shard) UNCHECKED_LOCKING
+{
+    if (LIKELY(writer->span_depth == 0)) {
+        shard_unlock(shard);
+    }
+}
+
+/* Ascending order, whatever the order of the keys: so that two spans never wait in a circle. */
+static void lock_held(struct writer *writer) UNCHECKED_LOCKING
+{
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    for (unsigned i = 0; i < keyspace->shard_count; i++) {
+        if (is_held(writer, i)) {
+            shard_lock(&keyspace->shards[i]);
+        }
+    }
+}
+
+void engine_lock_keys(struct writer *writer, const struct key *keys, size_t count)
+{
+    if (writer->span_depth++ > 0) {
+        return; /* the outermost span has locked what its requests name */
+    }
+    for (size_t i = 0; i < count; i++) {
+        unsigned shard = keyspace_shard_index(&writer->engine->keyspace, keys[i].hash);
+        writer->held[shard / 64] |= 1ull << (shard % 64);
+    }
+    lock_held(writer);
+}
+
+void engine_lock_all(struct writer *writer)
+{
+    if (writer->span_depth++ > 0) {
+        return;
+    }
+    for (unsigned i = 0; i < writer->engine->keyspace.shard_count; i++) {
+        writer->held[i / 64] |= 1ull << (i % 64);
+    }
+    lock_held(writer);
+}
+
+void engine_unlock_span(struct writer *writer) UNCHECKED_LOCKING
+{
+    CHECK(writer->span_depth > 0);
+    if (--writer->span_depth > 0) {
+        return;
+    }
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    for (unsigned i = 0; i < keyspace->shard_count; i++) {
+        if (is_held(writer, i)) {
+            shard_unlock(&keyspace->shards[i]);
+        }
+        if (i % 64 == 63) {
+            writer->held[i / 64] = 0;
+        }
+    }
+    writer->held[(keyspace->shard_count - 1) / 64] = 0;
+}
+
+/* ---- reading ---- */
+
+void engine_count_lookup(struct writer *writer, bool hit)
+{
+    count(hit ? &writer->hits : &writer->misses, 1);
+}
+
+enum memento_status engine_get(struct writer *writer, struct shard *shard,
+                               const struct key *key, struct bytes *value,
+                               struct large **large) UNCHECKED_LOCKING
+{
+    enum memento_status status =
+        shard_find_value(shard, key, writer->now_ms, value, large);
+    engine_count_lookup(writer, status == MEMENTO_OK);
+    return status;
+}
+
+enum memento_status engine_find(struct writer *writer, struct shard *shard,
+                                const struct key *key,
+                                struct item *item) UNCHECKED_LOCKING
+{
+    return shard_find(shard, key, writer->now_ms, item);
+}
+
+/* ---- writing ---- */
+
+enum memento_status engine_value_make(struct bytes bytes, struct engine_value *value)
+{
+    *value = (struct engine_value){bytes, NULL};
+    if (LIKELY(bytes.len <= SHARD_INLINE_MAX)) {
+        return MEMENTO_OK;
+    }
+    value->large = large_create(bytes.len);
+    if (value->large == NULL) {
+        return MEMENTO_ERR_NO_MEMORY;
+    }
+    memcpy(value->large->bytes, bytes.data, bytes.len);
+    value->large->len = bytes.len;
+    return MEMENTO_OK;
+}
+
+void engine_value_drop(struct engine_value *value)
+{
+    large_drop(value->large);
+    value->large = NULL;
+}
+
+/* Every change of a key ends here: it is counted, and those who watch the key are told. */
+static inline void changed(struct writer *writer, struct shard *shard,
+                           const struct key *key)
+{
+    count(&writer->changes, 1);
+    if (UNLIKELY(shard->watchers != NULL)) {
+        watch_key_changed(shard, key);
+    }
+}
+
+enum memento_status engine_set(struct writer *writer, struct shard *shard,
+                               const struct key *key, struct engine_value *value,
+                               int64_t deadline_ms, int64_t created_ms) UNCHECKED_LOCKING
+{
+    struct shard_value stored = {value->bytes, value->large, deadline_ms, created_ms};
+    uint64_t version = shard_next_version(shard, writer->now_ms);
+    enum memento_status status = shard_put(shard, key, &stored, version, writer->now_ms);
+    if (LIKELY(status == MEMENTO_OK)) {
+        value->large = NULL;
+        changed(writer, shard, key);
+    }
+    return status;
+}
+
+enum memento_status engine_edit(struct writer *writer, struct shard *shard,
+                                const struct key *key, size_t len,
+                                char **bytes) UNCHECKED_LOCKING
+{
+    uint64_t version = shard_next_version(shard, writer->now_ms);
+    enum memento_status status =
+        shard_edit(shard, key, len, version, writer->now_ms, bytes);
+    if (status == MEMENTO_OK) {
+        changed(writer, shard, key);
+    }
+    return status;
+}
+
+enum memento_status engine_set_deadline(struct writer *writer, struct shard *shard,
+                                        const struct key *key,
+                                        int64_t deadline_ms) UNCHECKED_LOCKING
+{
+    uint64_t version = shard_next_version(shard, writer->now_ms);
+    enum memento_status status =
+        shard_set_deadline(shard, key, deadline_ms, version, writer->now_ms);
+    if (status == MEMENTO_OK) {
+        changed(writer, shard, key);
+    }
+    return status;
+}
+
+enum memento_status engine_delete(struct writer *writer, struct shard *shard,
+                                  const struct key *key) UNCHECKED_LOCKING
+{
+    enum memento_status status = shard_remove(shard, key, writer->now_ms);
+    if (status == MEMENTO_OK) {
+        changed(writer, shard, key);
+    }
+    return status;
+}

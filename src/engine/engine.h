@@ -1,0 +1,150 @@
+/* engine.h - the keyspace as the rest of memento sees it: the only door to the store.
+ *
+ * Whoever writes or reads does so through a `struct writer` of its own (a worker has one, an
+ * embedding thread has one): the time of its turn, its counters, the shards it holds. The log
+ * joins here; today the keyspace lives in memory only.
+ *
+ * The pattern of every command on one key:
+ *     struct shard *shard = engine_lock(writer, &key);
+ *     ... engine_find, engine_set, engine_delete ...; copy what views point to
+ *     engine_unlock(writer, shard);
+ * and on several: engine_lock_keys ... engine_unlock_span, which locks the shards in ascending
+ * order and makes the engine_lock calls between them free. Spans nest (EXEC around MSET).
+ *
+ * May use:    base/, store/.
+ * Invariants: a writer never waits for a shard while it holds a higher one. */
+#pragma once
+
+#include <memento/limits.h>
+#include <memento/status.h>
+
+#include "base/annotate.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/random.h"
+#include "store/keyspace.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine {
+    struct keyspace keyspace;
+    /* SELECT n speaks to physical database map[n]; SWAPDB exchanges two of them. */
+    _Atomic uint8_t database_map[MEMENTO_DATABASES];
+};
+
+MUST_USE enum memento_status engine_init(struct engine *engine, unsigned shards,
+                                         const struct hash_seed *seed, int64_t now_ms);
+void engine_fini(struct engine *engine);
+
+struct writer {
+    struct engine *engine;
+    int64_t now_ms; /* the owner sets it once a turn */
+    struct random random;
+    unsigned span_depth; /* > 0: `held` shards are locked until it is 0 again */
+    uint64_t held[MEMENTO_SHARDS_MAX / 64];
+    /* Counters, written by the owner only, read by INFO from other threads. */
+    _Atomic uint64_t hits, misses, expired, changes;
+};
+
+MUST_USE enum memento_status writer_init(struct writer *writer, struct engine *engine);
+void writer_fini(struct writer *writer);
+
+/* A key in a logical database, from the hash of its bytes (hash_bytes with engine's seed). */
+static inline struct key engine_key(const struct engine *engine, struct bytes bytes,
+                                    uint64_t bytes_hash, unsigned database)
+{
+    uint8_t db =
+        atomic_load_explicit(&engine->database_map[database], memory_order_relaxed);
+    return (struct key){bytes, key_hash_in_db(bytes_hash, db), db};
+}
+static inline uint64_t engine_hash(const struct engine *engine, struct bytes bytes)
+{
+    return hash_bytes(&engine->keyspace.seed, bytes);
+}
+
+/* ---- locking: the writer's thread ---- */
+struct shard *engine_lock(struct writer *writer, const struct key *key);
+void engine_unlock(struct writer *writer, struct shard *shard);
+void engine_lock_keys(struct writer *writer, const struct key *keys, size_t count);
+void engine_lock_all(struct writer *writer);
+void engine_unlock_span(struct writer *writer);
+
+/* ---- one key; its shard is locked by this writer ---- */
+
+/* Counted as hit or miss. Views are good until the next change to the shard. */
+MUST_USE enum memento_status engine_get(struct writer *writer, struct shard *shard,
+                                        const struct key *key, struct bytes *value,
+                                        struct large **large);
+/* Everything about the entry, not counted. */
+MUST_USE enum memento_status engine_find(struct writer *writer, struct shard *shard,
+                                         const struct key *key, struct item *item);
+void engine_count_lookup(struct writer *writer, bool hit);
+
+/* Bytes ready to be stored: a large value is copied into a block of its own here, before the
+ * lock is taken. engine_value_drop is safe after engine_set has taken it over. */
+struct engine_value {
+    struct bytes bytes;
+    struct large *large;
+};
+MUST_USE enum memento_status engine_value_make(struct bytes bytes,
+                                               struct engine_value *value);
+void engine_value_drop(struct engine_value *value);
+
+#define ENGINE_CREATED_NOW SHARD_CREATED_NOW
+/* Stores; takes value->large over. created_ms: ENGINE_CREATED_NOW, or what to carry.
+ * ERR_NO_MEMORY changes nothing. */
+MUST_USE enum memento_status engine_set(struct writer *writer, struct shard *shard,
+                                        const struct key *key, struct engine_value *value,
+                                        int64_t deadline_ms, int64_t created_ms);
+/* Makes the existing value `len` bytes long (see shard_edit); the caller writes to *bytes. */
+MUST_USE enum memento_status engine_edit(struct writer *writer, struct shard *shard,
+                                         const struct key *key, size_t len, char **bytes);
+MUST_USE enum memento_status engine_set_deadline(struct writer *writer,
+                                                 struct shard *shard,
+                                                 const struct key *key,
+                                                 int64_t deadline_ms);
+/* OK when there was one, NOT_FOUND otherwise. */
+MUST_USE enum memento_status engine_delete(struct writer *writer, struct shard *shard,
+                                           const struct key *key);
+
+/* ---- the whole keyspace; takes the locks itself ---- */
+
+/* Logical database, or all with database < 0. */
+void engine_flush(struct writer *writer, int database);
+void engine_swap_databases(struct writer *writer, unsigned a, unsigned b);
+uint64_t engine_count(const struct engine *engine, unsigned database);
+uint64_t engine_count_with_deadline(const struct engine *engine, unsigned database);
+
+/* Visits at least `count` keys of the logical database (when so many are left), whole buckets
+ * at a time, under the shard's lock: `visit` copies what it needs and takes no lock. Gives the
+ * cursor to go on from, 0 at the end; begins with 0; below 2^53. Every key present from begin
+ * to end is visited exactly once. `work_max` bounds the buckets looked at. */
+typedef void engine_visit(void *context, const struct item *item);
+uint64_t engine_scan(struct writer *writer, uint64_t cursor, unsigned database,
+                     size_t count, size_t work_max, engine_visit *visit, void *context);
+
+/* Copies some key of the database to `out`; NOT_FOUND when it is empty. */
+MUST_USE enum memento_status engine_random_key(struct writer *writer, unsigned database,
+                                               struct buf *out);
+
+/* Removes due keys in the shards `index`, `index` + `step`, …; at most `budget` of them, one
+ * shard lock at a time. True when more are due. */
+bool engine_sweep(struct writer *writer, unsigned index, unsigned step, size_t budget);
+
+/* ---- WATCH ---- */
+
+/* One watched key of one client. `changed` becomes true when anybody changes the key. */
+struct watch {
+    struct list of_shard;  /* engine's */
+    struct list of_client; /* the owner's */
+    struct key key;        /* its bytes belong to the watch */
+    bool was_there;        /* when WATCH was executed */
+    atomic_bool changed;
+};
+/* NULL without memory. */
+MUST_USE struct watch *engine_watch(struct writer *writer, const struct key *key);
+void engine_unwatch(struct writer *writer, struct watch *watch); /* frees it */
+/* The key's shard is held: true when it was changed, or has expired since. */
+bool engine_watch_is_broken(struct writer *writer, struct watch *watch);

@@ -1,0 +1,178 @@
+/* whole.c - what concerns all keys: flush, swap, count, scan, a random key, expiry. */
+#include "base/check.h"
+#include "engine/engine.h"
+#include "engine/watch.h"
+
+/* A cursor is a shard and a position in it (table.h). */
+#define CURSOR_POSITION_BITS KEY_BUCKET_BITS
+#define CURSOR_POSITION_MASK ((1ull << CURSOR_POSITION_BITS) - 1)
+
+/* The locks of commands on the whole keyspace: one shard at a time, unless EXEC holds all. */
+static void lock_one(struct writer *writer, struct shard *shard) UNCHECKED_LOCKING
+{
+    if (writer->span_depth == 0) {
+        shard_lock(shard);
+    }
+}
+
+static void unlock_one(struct writer *writer, struct shard *shard) UNCHECKED_LOCKING
+{
+    if (writer->span_depth == 0) {
+        shard_unlock(shard);
+    }
+}
+
+static uint8_t physical(const struct engine *engine, unsigned database)
+{
+    CHECK(database < MEMENTO_DATABASES);
+    return atomic_load_explicit(&engine->database_map[database], memory_order_relaxed);
+}
+
+void engine_flush(struct writer *writer, int database) UNCHECKED_LOCKING
+{
+    struct engine *engine = writer->engine;
+    engine_lock_all(writer); /* nobody sees some shards emptied and others not */
+    int db = database < 0 ? -1 : physical(engine, (unsigned)database);
+    for (unsigned i = 0; i < engine->keyspace.shard_count; i++) {
+        struct shard *shard = &engine->keyspace.shards[i];
+        watch_database_flushed(writer, shard, db);
+        shard_clear(shard, db, writer->now_ms);
+    }
+    engine_unlock_span(writer);
+}
+
+void engine_swap_databases(struct writer *writer, unsigned a, unsigned b)
+{
+    struct engine *engine = writer->engine;
+    engine_lock_all(writer);
+    uint8_t of_a = physical(engine, a);
+    uint8_t of_b = physical(engine, b);
+    for (unsigned i = 0; i < engine->keyspace.shard_count && a != b; i++) {
+        watch_database_swapped(&engine->keyspace.shards[i], of_a);
+        watch_database_swapped(&engine->keyspace.shards[i], of_b);
+    }
+    atomic_store_explicit(&engine->database_map[a], of_b, memory_order_relaxed);
+    atomic_store_explicit(&engine->database_map[b], of_a, memory_order_relaxed);
+    engine_unlock_span(writer);
+}
+
+uint64_t engine_count(const struct engine *engine, unsigned database)
+{
+    return keyspace_keys(&engine->keyspace, physical(engine, database));
+}
+
+uint64_t engine_count_with_deadline(const struct engine *engine, unsigned database)
+{
+    return keyspace_keys_with_deadline(&engine->keyspace, physical(engine, database));
+}
+
+/* ---- scanning ---- */
+
+struct scan {
+    uint8_t db;
+    size_t visited;
+    engine_visit *visit;
+    void *context;
+};
+
+static void scan_visit(void *context, const struct item *item)
+{
+    struct scan *scan = context;
+    if (item->db == scan->db) {
+        scan->visited++;
+        scan->visit(scan->context, item);
+    }
+}
+
+uint64_t engine_scan(struct writer *writer, uint64_t cursor, unsigned database,
+                     size_t count, size_t work_max, engine_visit *visit,
+                     void *context) UNCHECKED_LOCKING
+{
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    struct scan scan = {physical(writer->engine, database), 0, visit, context};
+    uint64_t index = cursor >> CURSOR_POSITION_BITS;
+    uint64_t position = cursor & CURSOR_POSITION_MASK;
+    size_t work = 0;
+    while (index < keyspace->shard_count) {
+        struct shard *shard = &keyspace->shards[index];
+        lock_one(writer, shard);
+        do {
+            position = shard_scan(shard, position, writer->now_ms, scan_visit, &scan);
+            work++;
+        } while (position != 0 && scan.visited < count && work < work_max);
+        unlock_one(writer, shard);
+        if (position == 0) {
+            index++;
+        }
+        if (scan.visited >= count || work >= work_max) {
+            break;
+        }
+    }
+    if (index >= keyspace->shard_count) {
+        return 0;
+    }
+    return index << CURSOR_POSITION_BITS | position;
+}
+
+/* Shards are asked in order from a random one; the keys of a database lie in them evenly. */
+enum memento_status engine_random_key(struct writer *writer, unsigned database,
+                                      struct buf *out) UNCHECKED_LOCKING
+{
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    uint8_t db = physical(writer->engine, database);
+    unsigned from = (unsigned)random_below(&writer->random, keyspace->shard_count);
+    for (unsigned i = 0; i < keyspace->shard_count; i++) {
+        struct shard *shard = &keyspace->shards[(from + i) & (keyspace->shard_count - 1)];
+        struct item item;
+        lock_one(writer, shard);
+        enum memento_status status =
+            shard_random(shard, db, writer->now_ms, &writer->random, &item);
+        if (status == MEMENTO_OK) {
+            buf_append_bytes(out, item.key);
+        }
+        unlock_one(writer, shard);
+        if (status == MEMENTO_OK) {
+            return out->failed ? MEMENTO_ERR_NO_MEMORY : MEMENTO_OK;
+        }
+    }
+    return MEMENTO_NOT_FOUND;
+}
+
+/* ---- expiry ---- */
+
+struct sweep {
+    struct writer *writer;
+    struct shard *shard;
+};
+
+static void sweep_told(void *context, const struct item *item)
+{
+    struct sweep *sweep = context;
+    if (sweep->shard->watchers != NULL) {
+        struct key key =
+            key_make(&sweep->writer->engine->keyspace.seed, item->key, item->db);
+        watch_key_changed(sweep->shard, &key);
+    }
+}
+
+bool engine_sweep(struct writer *writer, unsigned index, unsigned step,
+                  size_t budget) UNCHECKED_LOCKING
+{
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    bool more_anywhere = false;
+    size_t removed_in_all = 0;
+    for (unsigned i = index; i < keyspace->shard_count; i += step) {
+        struct shard *shard = &keyspace->shards[i];
+        struct sweep sweep = {writer, shard};
+        bool more = false;
+        shard_lock(shard);
+        removed_in_all +=
+            shard_expire(shard, writer->now_ms, budget, sweep_told, &sweep, &more);
+        shard_unlock(shard);
+        more_anywhere = more_anywhere || more;
+    }
+    uint64_t expired = atomic_load_explicit(&writer->expired, memory_order_relaxed);
+    atomic_store_explicit(&writer->expired, expired + removed_in_all,
+                          memory_order_relaxed);
+    return more_anywhere;
+}

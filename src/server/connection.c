@@ -1,0 +1,207 @@
+/* connection.c - a client's socket and what it has not read yet; see connection.h. */
+#include "server/connection.h"
+
+#include "base/check.h"
+#include "base/heap.h"
+#include "base/os.h"
+#include "command/transaction.h"
+#include "server/server.h"
+
+#include <errno.h>
+#include <limits.h>
+
+/* Parts of one writev: the kernel takes up to IOV_MAX, more than this gains nothing. */
+#define PARTS_MAX 64
+
+struct connection *connection_create(struct worker *worker, int fd, uint64_t id)
+{
+    struct connection *connection = heap_alloc_zeroed(1, sizeof(*connection));
+    if (connection == NULL) {
+        return NULL;
+    }
+    struct config *config = &worker->server->config;
+    bool resp = config_number(config, OPTION_INLINE_REPLIES) == 1;
+    session_init(&connection->session, id, resp ? DIALECT_RESP2 : DIALECT_TEXT);
+    connection->session.is_authenticated = !config_has_secret(config, OPTION_REQUIREPASS);
+    connection->worker = worker;
+    connection->fd = fd;
+    parser_init(&connection->parser);
+    buf_init(&connection->in);
+    connection->unsent_last = &connection->unsent_first;
+    connection->created_ms = worker->writer.now_ms;
+    atomic_init(&connection->active_ms, worker->writer.now_ms);
+    list_init(&connection->of_worker);
+    list_init(&connection->of_waiting);
+    list_init(&connection->of_clients);
+    clients_add(&worker->server->clients, connection);
+    return connection;
+}
+
+static void drop_unsent(struct connection *connection)
+{
+    while (connection->unsent_first != NULL) {
+        struct unsent *unsent = connection->unsent_first;
+        connection->unsent_first = unsent->next;
+        if (unsent->owner != NULL) {
+            large_drop(unsent->owner);
+        }
+        heap_free(unsent);
+    }
+    connection->unsent_last = &connection->unsent_first;
+    connection->unsent_bytes = 0;
+}
+
+void connection_destroy(struct connection *connection)
+{
+    struct session *session = &connection->session;
+    clients_remove(&connection->worker->server->clients, connection);
+    transaction_forget(session, &connection->worker->writer);
+    os_close(connection->fd);
+    drop_unsent(connection);
+    parser_fini(&connection->parser);
+    buf_fini(&connection->in);
+    buf_fini(&session->name);
+    buf_fini(&session->library_name);
+    buf_fini(&session->library_version);
+    list_remove(&connection->of_worker);
+    list_remove(&connection->of_waiting);
+    heap_free(connection);
+}
+
+/* ---- sending ---- */
+
+static bool keep_unsent(struct connection *connection, struct bytes bytes, void *owner)
+{
+    size_t copied = owner == NULL ? bytes.len : 0;
+    struct unsent *unsent = heap_alloc(sizeof(*unsent) + copied);
+    if (unsent == NULL) {
+        return false;
+    }
+    if (copied > 0) {
+        memcpy(unsent + 1, bytes.data, copied);
+        bytes.data = (const char *)(unsent + 1);
+    }
+    *unsent = (struct unsent){NULL, bytes, owner};
+    *connection->unsent_last = unsent;
+    connection->unsent_last = &unsent->next;
+    connection->unsent_bytes += sizeof(*unsent) + copied;
+    return true;
+}
+
+static void drop_first_unsent(struct connection *connection)
+{
+    struct unsent *unsent = connection->unsent_first;
+    connection->unsent_first = unsent->next;
+    if (connection->unsent_first == NULL) {
+        connection->unsent_last = &connection->unsent_first;
+        connection->unsent_bytes = 0;
+    } else {
+        connection->unsent_bytes -= sizeof(*unsent);
+    }
+    if (unsent->owner != NULL) {
+        large_drop(unsent->owner);
+    }
+    heap_free(unsent);
+}
+
+/* `sent` bytes of the queue have gone. */
+static void unsent_advance(struct connection *connection, size_t sent)
+{
+    while (connection->unsent_first != NULL) {
+        struct unsent *unsent = connection->unsent_first;
+        size_t step = sent < unsent->bytes.len ? sent : unsent->bytes.len;
+        unsent->bytes.data += step;
+        unsent->bytes.len -= step;
+        sent -= step;
+        if (unsent->owner == NULL) {
+            connection->unsent_bytes -= step;
+        }
+        if (unsent->bytes.len > 0) {
+            return;
+        }
+        drop_first_unsent(connection);
+    }
+}
+
+/* Bytes written, 0 when the socket is full; -1 when the peer is gone. */
+static ssize_t send_parts(struct connection *connection, const struct iovec *parts,
+                          int count)
+{
+    ssize_t sent = count == 1
+                       ? os_write(connection->fd, parts[0].iov_base, parts[0].iov_len)
+                       : os_writev(connection->fd, parts, count);
+    if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)) {
+        return 0;
+    }
+    return sent;
+}
+
+bool connection_flush(struct connection *connection)
+{
+    while (connection->unsent_first != NULL) {
+        struct iovec parts[PARTS_MAX];
+        int count = 0;
+        size_t wanted = 0;
+        for (struct unsent *unsent = connection->unsent_first;
+             unsent != NULL && count < PARTS_MAX; unsent = unsent->next) {
+            parts[count++] =
+                (struct iovec){(void *)(uintptr_t)unsent->bytes.data, unsent->bytes.len};
+            wanted += unsent->bytes.len;
+        }
+        ssize_t sent = send_parts(connection, parts, count);
+        if (sent < 0) {
+            return false;
+        }
+        unsent_advance(connection, (size_t)sent);
+        if ((size_t)sent < wanted) {
+            return true; /* the socket is full */
+        }
+    }
+    return true;
+}
+
+/* What is left of these parts, from byte `sent` on, waits in the queue. */
+static bool keep_parts(struct connection *connection, const struct part *parts,
+                       size_t count, size_t sent)
+{
+    bool kept = true;
+    for (size_t i = 0; i < count; i++) {
+        struct bytes bytes = parts[i].bytes;
+        size_t step = sent < bytes.len ? sent : bytes.len;
+        sent -= step;
+        bytes.data += step;
+        bytes.len -= step;
+        bool keep = kept && bytes.len > 0;
+        if (keep) {
+            kept = keep_unsent(connection, bytes, parts[i].owner);
+        }
+        if (parts[i].owner != NULL && !(keep && kept)) {
+            large_drop(parts[i].owner);
+        }
+    }
+    return kept;
+}
+
+bool connection_send(struct connection *connection, const struct part *parts,
+                     size_t count)
+{
+    size_t sent = 0;
+    bool alive = true;
+    if (LIKELY(connection->unsent_first == NULL)) {
+        struct iovec vector[PARTS_MAX];
+        int used = 0;
+        while ((size_t)used < count && used < PARTS_MAX) {
+            vector[used] = (struct iovec){(void *)(uintptr_t)parts[used].bytes.data,
+                                          parts[used].bytes.len};
+            used++;
+        }
+        ssize_t result = send_parts(connection, vector, used);
+        alive = result >= 0;
+        sent = alive ? (size_t)result : 0;
+    }
+    if (LIKELY(alive && count == 1 && sent == parts[0].bytes.len &&
+               parts[0].owner == NULL)) {
+        return true;
+    }
+    return keep_parts(connection, parts, count, sent) && alive;
+}

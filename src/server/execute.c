@@ -1,0 +1,214 @@
+/* execute.c - the gates; see execute.h. */
+#include "server/execute.h"
+
+#include "base/trace.h"
+#include "command/transaction.h"
+#include "server/dispatch.h"
+#include "server/server.h"
+
+#include <stdio.h>
+
+void execute_call(struct call *call)
+{
+    dispatch(call);
+}
+
+/* A request that is refused before it runs also spoils the transaction it should be part of. */
+static void refused(struct session *session)
+{
+    if (session->in_multi) {
+        session->multi_broken = true;
+    }
+}
+
+/* "ERR unknown command 'x', with args beginning with: 'a' 'b' ", cut as Redis cuts it: 128
+ * bytes of the name, and of the list of arguments. */
+static COLD void reply_unknown(struct reply *reply, const struct bytes *words,
+                               size_t count)
+{
+    char text[512];
+    int name_len = words[0].len < 128 ? (int)words[0].len : 128;
+    int len = snprintf(text, sizeof(text),
+                       "ERR unknown command '%.*s', with args beginning with: ", name_len,
+                       words[0].data);
+    size_t arguments = 0;
+    for (size_t i = 1; i < count && arguments < 128; i++) {
+        int room = 128 - (int)arguments;
+        int shown = words[i].len < (size_t)room ? (int)words[i].len : room;
+        int more = snprintf(text + len, sizeof(text) - (size_t)len, "'%.*s' ", shown,
+                            words[i].data == NULL ? "" : words[i].data);
+        len += more;
+        arguments += (size_t)more;
+    }
+    reply_error_bytes(reply, bytes_of(text, (size_t)len));
+}
+
+/* A browser, or a request that was smuggled through one, says so in its first lines. */
+static bool is_http(const struct bytes *words, size_t count)
+{
+    struct bytes last = words[count - 1];
+    return bytes_is(words[0], "POST") || bytes_is(words[0], "Host:") ||
+           (count > 1 && last.len == 8 && bytes_start_with(last, BYTES("HTTP/1.")));
+}
+
+static COLD void unknown(struct call *call, bool is_resp)
+{
+    if (!is_resp && is_http(call->args, call->count)) {
+        trace_warning("a client speaks HTTP: closed, nothing of it is executed");
+        call->session->close_after_reply = true;
+        call->session->reply_off = true;
+        return;
+    }
+    refused(call->session);
+    reply_unknown(call->reply, call->args, call->count);
+}
+
+static COLD void wrong_arity(struct call *call)
+{
+    refused(call->session);
+    reply_errorf(call->reply, "ERR wrong number of arguments for '%s' command",
+                 call->row->name);
+}
+
+static bool arity_fits(const struct command_row *row, size_t count, bool is_resp)
+{
+    if (LIKELY(row->arity >= 0 ? count == (size_t)row->arity
+                               : count >= (size_t)-row->arity)) {
+        return true;
+    }
+    return !is_resp && count == 1 && (row->flags & COMMAND_TEXT_NO_ARGS) != 0;
+}
+
+/* A container's subcommand has a row of its own; an unknown one is answered here. */
+static bool resolve_container(struct call *call)
+{
+    if (call->count < 2) {
+        return true; /* the container's own arity or handler answers */
+    }
+    const struct command_row *sub = command_find_sub(call->row, call->args[1]);
+    if (sub != NULL) {
+        call->row = sub;
+        return true;
+    }
+    refused(call->session);
+    char name[32];
+    size_t len = 0;
+    for (const char *c = call->row->name; *c != '\0' && len < sizeof(name) - 1; c++) {
+        name[len++] = (char)(*c >= 'a' && *c <= 'z' ? *c - 32 : *c);
+    }
+    name[len] = '\0';
+    int shown = call->args[1].len < 128 ? (int)call->args[1].len : 128;
+    reply_errorf(call->reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", shown,
+                 call->args[1].data, name);
+    return false;
+}
+
+/* All gates in order; true when the request may run. */
+static ALWAYS_INLINE bool pass_gates(struct call *call, bool is_resp)
+{
+    if (UNLIKELY(call->row == NULL)) {
+        unknown(call, is_resp);
+        return false;
+    }
+    if (UNLIKELY((call->row->flags & COMMAND_CONTAINER) != 0) &&
+        !resolve_container(call)) {
+        return false;
+    }
+    if (UNLIKELY(!arity_fits(call->row, call->count, is_resp))) {
+        wrong_arity(call);
+        return false;
+    }
+    if (UNLIKELY(!call->session->is_authenticated) &&
+        (call->row->flags & COMMAND_NO_AUTH) == 0 &&
+        config_has_secret(&call_server(call)->config, OPTION_REQUIREPASS)) {
+        refused(call->session);
+        reply_error(call->reply, "NOAUTH Authentication required.");
+        return false;
+    }
+    return true;
+}
+
+static COLD void queue_in_multi(struct call *call)
+{
+    if ((call->row->flags & COMMAND_NO_MULTI) != 0) {
+        refused(call->session);
+        reply_error(call->reply, "ERR Command not allowed inside a transaction");
+        return;
+    }
+    if (!transaction_queue(call)) {
+        refused(call->session);
+    }
+}
+
+/* CLIENT REPLY OFF and SKIP: what was answered is taken back. */
+static COLD void take_back(struct worker *worker, struct session *session, size_t from,
+                           size_t pins)
+{
+    struct reply *reply = &worker->reply;
+    while (reply->pin_count > pins) {
+        reply->release(reply->pins[--reply->pin_count].owner);
+    }
+    worker->output.len = from;
+    session->reply_skip = false;
+}
+
+static COLD void answer_error(struct worker *worker, const struct parsed *parsed)
+{
+    refused(&parsed->connection->session);
+    reply_errorf(&worker->reply, "ERR %s", parsed->error);
+    if (parsed->is_broken) {
+        trace_info("client %llu: %s: closed",
+                   (unsigned long long)parsed->connection->session.id, parsed->error);
+        parsed->connection->session.close_after_reply = true;
+    }
+}
+
+static ALWAYS_INLINE void run(struct worker *worker, struct parsed *parsed,
+                              const struct bytes *words)
+{
+    struct session *session = &parsed->connection->session;
+    struct call call = {.row = parsed->row,
+                        .args = words,
+                        .count = parsed->word_count,
+                        .first_key_hash = parsed->key_hash,
+                        .hash_known = parsed->hash_known,
+                        .is_line = !parsed->is_resp,
+                        .session = session,
+                        .writer = &worker->writer,
+                        .reply = &worker->reply};
+    if (!pass_gates(&call, parsed->is_resp)) {
+        return;
+    }
+    parsed->row = call.row; /* the subcommand's, for CLIENT LIST */
+    if (UNLIKELY(session->in_multi) && (call.row->flags & COMMAND_MULTI_CONTROL) == 0) {
+        queue_in_multi(&call);
+        return;
+    }
+    dispatch(&call);
+}
+
+void execute(struct worker *worker, const struct parsed *parsed,
+             const struct bytes *words)
+{
+    struct connection *connection = parsed->connection;
+    struct session *session = &connection->session;
+    if (UNLIKELY(session->dialect == DIALECT_TEXT) && parsed->is_resp) {
+        session->dialect = DIALECT_RESP2; /* from now on, for ever */
+    }
+    worker->reply.dialect = session->dialect;
+    size_t from = worker->output.len;
+    size_t pins = worker->reply.pin_count;
+    if (UNLIKELY(session->reply_skip_next)) {
+        session->reply_skip_next = false;
+        session->reply_skip = true;
+    }
+    if (UNLIKELY(parsed->is_error)) {
+        answer_error(worker, parsed);
+    } else {
+        run(worker, parsed, words);
+    }
+    worker->reply.depth = 0;
+    if (UNLIKELY(session->reply_off || session->reply_skip)) {
+        take_back(worker, session, from, pins);
+    }
+}

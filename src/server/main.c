@@ -1,0 +1,333 @@
+/* main.c - memento-server: reads its options, starts the workers, accepts, and ends cleanly.
+ *
+ * The main thread owns the listeners and the signals: SIGTERM and SIGINT drain and end,
+ * SIGHUP opens the trace file again, SIGPIPE is ignored. */
+#include <memento/version.h>
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/os.h"
+#include "base/trace.h"
+#include "server/acceptor.h"
+#include "server/execute.h"
+#include "server/info.h"
+#include "server/process.h"
+#include "server/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Exit codes: 0 ended as asked, 1 could not start, 2 wrong usage. */
+#define EXIT_USAGE 2
+
+static const int sampling_ms = 250;
+
+void server_stop(struct server *server)
+{
+    atomic_store(&server->stop_wanted, true);
+    mailbox_wake(&server->main_mailbox);
+}
+
+/* ---- starting ---- */
+
+static unsigned power_of_two(unsigned value)
+{
+    unsigned power = 1;
+    while (power < value) {
+        power *= 2;
+    }
+    return power;
+}
+
+static enum memento_status start_keyspace(struct server *server)
+{
+    struct config *config = &server->config;
+    unsigned workers = (unsigned)config_number(config, OPTION_WORKERS);
+    server->worker_count = workers == 0 ? thread_cores() : workers;
+    if (server->worker_count > MEMENTO_WORKERS_MAX) {
+        server->worker_count = MEMENTO_WORKERS_MAX;
+    }
+    unsigned shards = (unsigned)config_number(config, OPTION_SHARDS);
+    if (shards == 0) {
+        shards = 8 * server->worker_count < 16 ? 16 : 8 * server->worker_count;
+    }
+    struct hash_seed seed;
+    enum memento_status status = random_bytes(&seed, sizeof(seed));
+    if (status == MEMENTO_OK) {
+        status =
+            engine_init(&server->engine, power_of_two(shards), &seed, clock_wall_ms());
+    }
+    return status;
+}
+
+static enum memento_status name_this_run(struct server *server)
+{
+    unsigned char bytes[20];
+    enum memento_status status = random_bytes(bytes, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes) && status == MEMENTO_OK; i++) {
+        snprintf(&server->run_id[2 * i], 3, "%02x", bytes[i]);
+    }
+    return status;
+}
+
+static enum memento_status start_workers(struct server *server)
+{
+    server->workers =
+        heap_alloc_aligned(64, server->worker_count * sizeof(*server->workers));
+    if (server->workers == NULL) {
+        return MEMENTO_ERR_NO_MEMORY;
+    }
+    enum memento_status status = MEMENTO_OK;
+    for (unsigned i = 0; i < server->worker_count && status == MEMENTO_OK; i++) {
+        status = worker_init(&server->workers[i], server, i);
+    }
+    for (unsigned i = 0; i < server->worker_count && status == MEMENTO_OK; i++) {
+        status = worker_start(&server->workers[i]);
+    }
+    return status;
+}
+
+/* Descriptors for maxclients and for ourselves; lowers maxclients when the system refuses. */
+static void fit_descriptors(struct server *server)
+{
+    const uint64_t own = 64;
+    uint64_t clients = (uint64_t)config_number(&server->config, OPTION_MAXCLIENTS);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= clients + own) {
+        return;
+    }
+    limit.rlim_cur = clients + own < limit.rlim_max ? clients + own : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= clients + own) {
+        return;
+    }
+    uint64_t possible = limit.rlim_cur > own ? limit.rlim_cur - own : 1;
+    trace_warning("the system allows %llu open files: maxclients is %llu, not %llu",
+                  (unsigned long long)limit.rlim_cur, (unsigned long long)possible,
+                  (unsigned long long)clients);
+    atomic_store(&server->config.numbers[OPTION_MAXCLIENTS], (int64_t)possible);
+}
+
+static void announce(struct server *server, struct acceptor *acceptor)
+{
+    struct config *config = &server->config;
+    trace_info("memento %s, pid %d", MEMENTO_VERSION, (int)getpid());
+    trace_info("listening on %s", buf_c_string(&acceptor->described));
+    trace_info("%u workers, %u shards, at most %lld clients, values up to %lld MiB",
+               server->worker_count, server->engine.keyspace.shard_count,
+               (long long)config_number(config, OPTION_MAXCLIENTS),
+               (long long)config_number(config, OPTION_MAX_VALUE_SIZE) >> 20);
+    trace_warning("the data lives in memory only: it is gone when the server ends");
+}
+
+/* ---- running ---- */
+
+/* Commands of the last second, from a ring of samples. */
+struct samples {
+    uint64_t commands[16];
+    uint64_t at_ns[16];
+    unsigned count;
+};
+
+static void sample(struct server *server, struct samples *samples)
+{
+    uint64_t commands = 0;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        commands += atomic_load_explicit(&server->workers[i].counters.commands,
+                                         memory_order_relaxed);
+    }
+    unsigned now = samples->count % ARRAY_LEN(samples->commands);
+    samples->commands[now] = commands;
+    samples->at_ns[now] = clock_monotonic_ns();
+    samples->count++;
+    const unsigned back = 4;
+    if (samples->count > back) {
+        unsigned then = (samples->count - 1 - back) % ARRAY_LEN(samples->commands);
+        uint64_t passed_ns = samples->at_ns[now] - samples->at_ns[then];
+        uint64_t done = commands - samples->commands[then];
+        atomic_store_explicit(&server->ops_per_second,
+                              passed_ns == 0 ? 0 : done * 1000000000u / passed_ns,
+                              memory_order_relaxed);
+    }
+}
+
+static void take_signal(struct server *server, int signal)
+{
+    switch (process_take_signal(signal)) {
+    case PROCESS_STOP:
+        trace_info("asked to stop by a signal");
+        atomic_store(&server->stop_wanted, true);
+        break;
+    case PROCESS_REOPEN:
+        if (trace_reopen() != MEMENTO_OK) {
+            trace_error("cannot open the trace file again: %s", strerror(errno));
+        }
+        break;
+    case PROCESS_NOTHING:
+        break;
+    }
+}
+
+static bool watch(int epoll, int fd)
+{
+    return os_epoll_ctl(epoll, EPOLL_CTL_ADD, fd, EPOLLIN, (void *)(intptr_t)fd) == 0;
+}
+
+static bool serve(struct server *server, struct acceptor *acceptor, int signals)
+{
+    int epoll = os_epoll_create();
+    bool ok = epoll >= 0 && watch(epoll, signals) &&
+              watch(epoll, server->main_mailbox.event_fd);
+    for (unsigned i = 0; i < acceptor->count && ok; i++) {
+        ok = watch(epoll, acceptor->listeners[i]);
+    }
+    struct samples samples = {0};
+    while (ok && !atomic_load(&server->stop_wanted)) {
+        struct epoll_event events[LISTENERS_MAX + 2];
+        int ready = os_epoll_wait(epoll, events, (int)ARRAY_LEN(events), sampling_ms);
+        for (int i = 0; i < ready; i++) {
+            int fd = (int)(intptr_t)events[i].data.ptr;
+            if (fd == signals) {
+                take_signal(server, signals);
+            } else if (fd == server->main_mailbox.event_fd) {
+                mailbox_drain(&server->main_mailbox);
+            } else {
+                acceptor_accept(acceptor, fd);
+            }
+        }
+        sample(server, &samples);
+        info_note_memory(server);
+    }
+    if (epoll >= 0) {
+        os_close(epoll);
+    }
+    return ok;
+}
+
+/* ---- ending ---- */
+
+static void stop_workers(struct server *server)
+{
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        struct mail stop = {MAIL_STOP, 0, NULL};
+        while (mailbox_post(&server->workers[i].mailbox, stop) != MEMENTO_OK) {
+            usleep(1000); /* full of new clients; the worker is taking them */
+        }
+    }
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        thread_join(&server->workers[i].thread);
+    }
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        worker_fini(&server->workers[i]);
+    }
+    heap_free(server->workers);
+}
+
+static int complain(const char *what, struct buf *error)
+{
+    trace_error("%s%s", what, buf_c_string(error));
+    fprintf(stderr, "memento-server: %s%s\n", what, buf_c_string(error));
+    return EXIT_FAILURE;
+}
+
+static int run(struct server *server)
+{
+    struct buf error;
+    buf_init(&error);
+    struct acceptor acceptor;
+    int result = EXIT_FAILURE;
+    int signals = process_prepare();
+    if (signals < 0 || mailbox_init(&server->main_mailbox, 16) != MEMENTO_OK) {
+        return complain("cannot prepare the process: out of descriptors or memory",
+                        &error);
+    }
+    fit_descriptors(server);
+    if (acceptor_open(&acceptor, server, &error) != MEMENTO_OK) {
+        result = complain("", &error);
+    } else if (name_this_run(server) != MEMENTO_OK ||
+               start_keyspace(server) != MEMENTO_OK ||
+               start_workers(server) != MEMENTO_OK) {
+        /* Threads may be running: leaving the process is the clean way out. */
+        complain("cannot start: out of memory or threads", &error);
+        acceptor_close(&acceptor);
+        exit(EXIT_FAILURE);
+    } else {
+        announce(server, &acceptor);
+        result = serve(server, &acceptor, signals) ? EXIT_SUCCESS : EXIT_FAILURE;
+        trace_info("stopping: answering what has arrived");
+    }
+    acceptor_close(&acceptor);
+    if (result == EXIT_SUCCESS) {
+        stop_workers(server);
+        engine_fini(&server->engine);
+        trace_info("ended");
+    }
+    mailbox_fini(&server->main_mailbox);
+    os_close(signals);
+    buf_fini(&error);
+    return result;
+}
+
+static int print(void (*printer)(struct buf *out))
+{
+    struct buf text;
+    buf_init(&text);
+    printer(&text);
+    fwrite(text.data, 1, text.len, stdout);
+    buf_fini(&text);
+    return EXIT_SUCCESS;
+}
+
+/* The traces' level and file come from the options. */
+static bool open_traces(struct server *server)
+{
+    struct buf path;
+    buf_init(&path);
+    config_text(&server->config, OPTION_LOGFILE, &path);
+    trace_set_level((enum trace_level)config_number(&server->config, OPTION_LOGLEVEL));
+    bool ok = trace_open(buf_c_string(&path)) == MEMENTO_OK;
+    if (!ok) {
+        fprintf(stderr, "memento-server: logfile: cannot open %s: %s\n",
+                buf_c_string(&path), strerror(errno));
+    }
+    buf_fini(&path);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    static struct server server;
+    call_run = execute_call;
+    server.started_ms = clock_wall_ms();
+    config_init(&server.config);
+    clients_init(&server.clients);
+    struct buf error;
+    buf_init(&error);
+    int result = EXIT_USAGE;
+    switch (config_read_arguments(&server.config, argc, argv, &error)) {
+    case CONFIG_HELP:
+        result = print(config_print_help);
+        break;
+    case CONFIG_PRINT:
+        result = print(config_print_file);
+        break;
+    case CONFIG_VERSION:
+        printf("memento-server %s\n", MEMENTO_VERSION);
+        result = EXIT_SUCCESS;
+        break;
+    case CONFIG_REFUSED:
+        fprintf(stderr, "memento-server: %s\n", buf_c_string(&error));
+        break;
+    case CONFIG_RUN:
+        result = open_traces(&server) ? run(&server) : EXIT_FAILURE;
+        break;
+    }
+    buf_fini(&error);
+    clients_fini(&server.clients);
+    config_fini(&server.config);
+    return result;
+}

@@ -1,0 +1,350 @@
+/* worker.c - the thread around the turn: waiting, mail, time, coming and going of clients. */
+#include "server/worker.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/os.h"
+#include "base/socket.h"
+#include "base/trace.h"
+#include "server/batch.h"
+#include "server/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+
+#define EVENTS_MAX       512
+#define MAILBOX_CAPACITY 4096
+/* Due keys removed in one turn of one shard, so that a turn stays short. */
+#define SWEEP_BUDGET 128
+/* Half a tick of the wheel: a key is gone at most a tick and this after its deadline. */
+#define SWEEP_MS (EXPIRY_TICK_MS / 2)
+/* How long a stopping worker waits for slow readers. */
+#define DRAIN_MS 2000
+
+static void release_large(void *owner)
+{
+    large_drop(owner);
+}
+
+enum memento_status worker_init(struct worker *worker, struct server *server,
+                                unsigned index)
+{
+    *worker = (struct worker){.server = server, .index = index, .epoll = -1};
+    list_init(&worker->connections);
+    list_init(&worker->waiting);
+    list_init(&worker->doomed);
+    buf_init(&worker->output);
+    reply_init(&worker->reply, &worker->output, release_large);
+    enum memento_status status = writer_init(&worker->writer, &server->engine);
+    if (status == MEMENTO_OK) {
+        status = mailbox_init(&worker->mailbox, MAILBOX_CAPACITY);
+    }
+    if (status == MEMENTO_OK) {
+        status = batch_create(&worker->batch);
+    }
+    if (status == MEMENTO_OK) {
+        worker->epoll = os_epoll_create();
+        if (worker->epoll < 0 ||
+            os_epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->mailbox.event_fd, EPOLLIN,
+                         NULL) != 0) {
+            status = MEMENTO_ERR_IO;
+        }
+    }
+    return status;
+}
+
+void worker_fini(struct worker *worker)
+{
+    batch_destroy(worker->batch);
+    reply_fini(&worker->reply);
+    buf_fini(&worker->output);
+    writer_fini(&worker->writer);
+    mailbox_fini(&worker->mailbox);
+    if (worker->epoll >= 0) {
+        os_close(worker->epoll);
+    }
+}
+
+/* ---- clients come and go ---- */
+
+void worker_doom(struct connection *connection)
+{
+    if (connection->is_closing) {
+        return;
+    }
+    connection->is_closing = true;
+    connection->has_waiting = false;
+    list_remove(&connection->of_waiting);
+    list_remove(&connection->of_worker);
+    list_append(&connection->worker->doomed, &connection->of_worker);
+}
+
+static void count_connections(struct worker *worker, int change)
+{
+    atomic_fetch_add_explicit(&worker->counters.connections, (uint64_t)(int64_t)change,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&worker->server->clients.count, (uint64_t)(int64_t)change,
+                              memory_order_relaxed);
+}
+
+/* At the end of the turn nothing refers to them any more. */
+static void bury(struct worker *worker)
+{
+    LIST_EACH (node, next, &worker->doomed) {
+        connection_destroy(CONTAINER_OF(node, struct connection, of_worker));
+        count_connections(worker, -1);
+    }
+}
+
+/* The connection was counted when main handed it over. */
+static void welcome(struct worker *worker, int fd)
+{
+    uint64_t id = atomic_fetch_add_explicit(&worker->server->clients.next_id, 1,
+                                            memory_order_relaxed);
+    struct connection *connection = connection_create(worker, fd, id);
+    if (connection == NULL) {
+        trace_error("out of memory: a new client was refused");
+        os_close(fd);
+        count_connections(worker, -1);
+        return;
+    }
+    list_append(&worker->connections, &connection->of_worker);
+    connection->epoll_events = EPOLLIN;
+    if (os_epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, EPOLLIN, connection) != 0) {
+        trace_error("epoll_ctl: errno %d: a new client was refused", errno);
+        worker_doom(connection);
+    }
+}
+
+static void kill_client(struct worker *worker, uint64_t id)
+{
+    LIST_EACH (node, next, &worker->connections) {
+        struct connection *connection = CONTAINER_OF(node, struct connection, of_worker);
+        if (connection->session.id == id) {
+            worker_doom(connection);
+        }
+    }
+}
+
+static void read_mail(struct worker *worker)
+{
+    mailbox_drain(&worker->mailbox);
+    struct mail mail;
+    while (mailbox_take(&worker->mailbox, &mail)) {
+        switch ((enum worker_mail)mail.kind) {
+        case MAIL_CONNECTION:
+            welcome(worker, (int)mail.number);
+            break;
+        case MAIL_KILL:
+            kill_client(worker, mail.number);
+            break;
+        case MAIL_STOP:
+            worker->is_stopping = true;
+            break;
+        }
+    }
+}
+
+/* ---- time ---- */
+
+static void close_idle(struct worker *worker)
+{
+    int64_t timeout_s = config_number(&worker->server->config, OPTION_TIMEOUT);
+    int64_t now_ms = worker->writer.now_ms;
+    if (timeout_s == 0 || now_ms < worker->next_timeout_check_ms) {
+        return;
+    }
+    worker->next_timeout_check_ms = now_ms + 1000;
+    LIST_EACH (node, next, &worker->connections) {
+        struct connection *connection = CONTAINER_OF(node, struct connection, of_worker);
+        int64_t active_ms =
+            atomic_load_explicit(&connection->active_ms, memory_order_relaxed);
+        if (now_ms - active_ms >= timeout_s * 1000) {
+            trace_debug("client %llu: idle for %lld s: closed",
+                        (unsigned long long)connection->session.id,
+                        (long long)((now_ms - active_ms) / 1000));
+            worker_doom(connection);
+        }
+    }
+}
+
+/* Removes due keys from this worker's share of the shards, a bounded number at a time; every
+ * SWEEP_MS, or at once while there are more. */
+static void sweep(struct worker *worker)
+{
+    int64_t now_ms = worker->writer.now_ms;
+    if (now_ms < worker->next_sweep_ms && worker->next_sweep_ms - now_ms <= SWEEP_MS) {
+        return; /* (a clock that was set back must not stop the sweep) */
+    }
+    bool more = engine_sweep(&worker->writer, worker->index, worker->server->worker_count,
+                             SWEEP_BUDGET);
+    worker->next_sweep_ms = more ? now_ms : now_ms + SWEEP_MS;
+}
+
+/* How long the worker may sleep when no socket is ready. */
+static int sleep_ms(const struct worker *worker)
+{
+    bool busy = !list_is_empty(&worker->waiting) ||
+                worker->next_sweep_ms <= worker->writer.now_ms;
+    return busy ? 0 : SWEEP_MS;
+}
+
+/* Requests that had to wait for the one before them (AUTH, HELLO) to run. */
+static void run_waiting(struct worker *worker)
+{
+    struct list now;
+    list_init(&now);
+    LIST_EACH (node, next, &worker->waiting) {
+        list_remove(node);
+        list_append(&now, node);
+    }
+    LIST_EACH (node, next, &now) {
+        gather_waiting(worker, CONTAINER_OF(node, struct connection, of_waiting));
+    }
+    batch_run(worker);
+}
+
+/* ---- the turn ---- */
+
+static void take_event(struct worker *worker, const struct epoll_event *event)
+{
+    struct connection *connection = event->data.ptr;
+    if (connection == NULL) {
+        read_mail(worker);
+        return;
+    }
+    if (UNLIKELY(connection->is_closing)) {
+        return;
+    }
+    if (UNLIKELY((event->events & EPOLLOUT) != 0)) {
+        if (!connection_flush(connection)) {
+            worker_doom(connection);
+            return;
+        }
+        connection_settle(connection);
+    }
+    bool readable = (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
+    if (UNLIKELY(!readable || connection->has_waiting || connection->is_closing)) {
+        return;
+    }
+    if (UNLIKELY(connection->input_ended)) {
+        if ((event->events & (EPOLLHUP | EPOLLERR)) != 0) {
+            worker_doom(connection); /* nobody is there to read the rest */
+        }
+        return;
+    }
+    if (UNLIKELY(!gather_read(worker, connection))) {
+        batch_run(worker);
+        CHECK(gather_read(worker, connection));
+    }
+    if (UNLIKELY(connection->input_ended)) {
+        connection_settle(connection);
+    }
+}
+
+/* The limits in force for this turn; CONFIG SET may have changed them. */
+static void load_limits(struct worker *worker)
+{
+    struct batch *batch = worker->batch;
+    size_t value_max =
+        (size_t)config_number(&worker->server->config, OPTION_MAX_VALUE_SIZE);
+    batch->limits = (struct request_limits){
+        .words_max = MEMENTO_ARGS_MAX,
+        .word_bytes_max = value_max,
+        .line_bytes_max = value_max + MEMENTO_LINE_BYTES_MAX,
+    };
+    batch->limits_unauthenticated = (struct request_limits){
+        .words_max = MEMENTO_ARGS_MAX_UNAUTHENTICATED,
+        .word_bytes_max = MEMENTO_ARG_BYTES_MAX_UNAUTHENTICATED,
+        .line_bytes_max = MEMENTO_LINE_BYTES_MAX,
+        .unauthenticated = true,
+    };
+}
+
+static void note_turn(struct worker *worker, uint64_t began_ns, uint64_t cpu_began_ns)
+{
+    uint64_t wall_us = (clock_monotonic_ns() - began_ns) / 1000;
+    struct worker_counters *counters = &worker->counters;
+    if (wall_us >
+        atomic_load_explicit(&counters->longest_turn_us, memory_order_relaxed)) {
+        atomic_store_explicit(&counters->longest_turn_us, wall_us, memory_order_relaxed);
+    }
+    if (cpu_began_ns != 0) {
+        uint64_t cpu_us = (clock_thread_cpu_ns() - cpu_began_ns) / 1000;
+        if (cpu_us >
+            atomic_load_explicit(&counters->longest_turn_cpu_us, memory_order_relaxed)) {
+            atomic_store_explicit(&counters->longest_turn_cpu_us, cpu_us,
+                                  memory_order_relaxed);
+        }
+    }
+    uint64_t turns = atomic_load_explicit(&counters->turns, memory_order_relaxed);
+    atomic_store_explicit(&counters->turns, turns + 1, memory_order_relaxed);
+}
+
+static void turn(struct worker *worker, int timeout_ms)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int ready = os_epoll_wait(worker->epoll, events, EVENTS_MAX, timeout_ms);
+    CHECK(ready >= 0 || errno == EINTR);
+
+    uint64_t began_ns = clock_monotonic_ns();
+    bool measure = config_number(&worker->server->config, OPTION_MEASURE_TURNS) != 0;
+    uint64_t cpu_began_ns = measure ? clock_thread_cpu_ns() : 0;
+    worker->writer.now_ms = clock_wall_ms();
+    load_limits(worker);
+
+    if (UNLIKELY(!list_is_empty(&worker->waiting))) {
+        run_waiting(worker);
+    }
+    for (int i = 0; i < ready; i++) {
+        take_event(worker, &events[i]);
+    }
+    batch_run(worker);
+    sweep(worker);
+    close_idle(worker);
+    bury(worker);
+    note_turn(worker, began_ns, cpu_began_ns);
+}
+
+/* Answers what has arrived, and gives slow readers a moment to take their replies. */
+static void drain(struct worker *worker)
+{
+    turn(worker, 0);
+    int64_t until_ms = clock_wall_ms() + DRAIN_MS;
+    bool unsent = true;
+    while (unsent && clock_wall_ms() < until_ms) {
+        unsent = false;
+        LIST_EACH (node, next, &worker->connections) {
+            struct connection *connection =
+                CONTAINER_OF(node, struct connection, of_worker);
+            connection->input_ended = true;
+            connection_settle(connection);
+            unsent = unsent || connection->unsent_first != NULL;
+        }
+        bury(worker);
+        if (unsent) {
+            turn(worker, 10);
+        }
+    }
+    LIST_EACH (node, next, &worker->connections) {
+        worker_doom(CONTAINER_OF(node, struct connection, of_worker));
+    }
+    bury(worker);
+}
+
+static void worker_main(void *context)
+{
+    struct worker *worker = context;
+    while (!worker->is_stopping) {
+        turn(worker, sleep_ms(worker));
+    }
+    drain(worker);
+}
+
+enum memento_status worker_start(struct worker *worker)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "worker-%u", worker->index);
+    return thread_start(&worker->thread, name, worker_main, worker);
+}

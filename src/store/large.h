@@ -1,0 +1,33 @@
+/* large.h - a value too large for a chunk: a block of its own, counted references, so that a
+ * reply can send it while the key is already overwritten.
+ *
+ * A block that anybody else refers to is never changed. */
+#pragma once
+
+#include "base/annotate.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct large {
+    _Atomic uint32_t references;
+    size_t len;
+    size_t cap;
+    char bytes[];
+};
+
+/* One reference, len == 0, cap >= `cap`. NULL without memory. Any thread. */
+MUST_USE struct large *large_create(size_t cap);
+struct large *large_take(struct large *large); /* one reference more; returns it */
+void large_drop(struct large *large);          /* the last one frees; accepts NULL */
+
+/* Whether nobody else refers to it. The answer stays true while nobody can take a reference:
+ * references to a stored value are taken under its shard's lock. */
+static inline bool large_is_ours_alone(const struct large *large)
+{
+    return atomic_load_explicit(&large->references, memory_order_acquire) == 1;
+}
+/* Our own block with another capacity, not below len. NULL without memory: it stays. */
+MUST_USE struct large *large_resize(struct large *large, size_t cap);

@@ -1,0 +1,363 @@
+/* pages.c - free pages are stacks through page_info.next; the thread keeps the next fresh
+ * memory populated and discards what too many free pages hold. */
+#include "store/pages.h"
+
+#include "base/check.h"
+#include "base/heap.h"
+#include "base/lock.h"
+#include "base/os.h"
+#include "base/thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#define HUGE_BYTES     (2u << 20)
+#define PAGES_PER_HUGE (HUGE_BYTES / PAGE_BYTES)
+
+/* Below this much address space there is no point in starting. */
+#define RESERVE_BYTES_MIN (64ull << 20)
+
+/* How much fresh memory is kept populated: one huge page, and twice as much each time that
+ * was found used up, so that it follows the rate at which memory is taken; less than the
+ * memory that free pages may keep, or the thread would discard what it populates. */
+#define AHEAD_PAGES_MIN PAGES_PER_HUGE
+#define AHEAD_PAGES_MAX (4 * PAGES_PER_HUGE)
+
+/* Free pages of a kind whose memory is kept: 16 MiB; what is over goes back to the kernel. */
+#define WARM_PAGES_MAX 256
+/* Pages the thread discards or populates between two looks at the lock. */
+#define THREAD_BATCH 32
+
+/* A page whose index has 32 low bits of zero: the table means "empty" by that. */
+#define PAGE_IS_SKIPPED(page) (((page) & ((1u << (32 + INDEX_UNIT_SHIFT - PAGE_SHIFT)) - 1)) == 0)
+
+struct page_stack {
+    uint32_t top;
+    uint32_t count;
+};
+
+struct pages {
+    char *base;
+    struct page_info *infos;
+    size_t reserved_bytes;
+    size_t infos_bytes;
+    uint32_t page_count;
+
+    struct lock lock CACHE_ALIGNED;
+    struct page_stack warm[PAGE_KINDS]; /* free, with memory behind */
+    struct page_stack cold[PAGE_KINDS]; /* free, their memory given back */
+    uint32_t fresh;                     /* pages from here on were never taken */
+    uint32_t populated;                 /* fresh pages below this have memory behind */
+    uint32_t ahead;                     /* how many such pages the thread aims at */
+    bool is_short;                      /* an unpopulated page had to be taken */
+    bool is_stopping;
+    pthread_cond_t work;
+    struct thread thread;
+
+    _Atomic size_t pages_used;
+};
+
+static void stack_push(struct pages *pages, struct page_stack *stack, uint32_t page)
+{
+    pages->infos[page].next = stack->top;
+    stack->top = page;
+    stack->count++;
+}
+
+static uint32_t stack_pop(struct pages *pages, struct page_stack *stack)
+{
+    uint32_t page = stack->top;
+    if (page != PAGE_NONE) {
+        stack->top = pages->infos[page].next;
+        stack->count--;
+    }
+    return page;
+}
+
+static char *page_bytes(const struct pages *pages, uint32_t page)
+{
+    return pages->base + ((size_t)page << PAGE_SHIFT);
+}
+
+/* Fresh memory the thread has populated and nobody has taken. */
+static uint32_t pages_populated_ahead(const struct pages *pages)
+{
+    return pages->populated > pages->fresh ? pages->populated - pages->fresh : 0;
+}
+
+static bool pages_has_surplus(const struct pages *pages)
+{
+    return pages->warm[PAGE_CHUNKS].count > WARM_PAGES_MAX ||
+           pages->warm[PAGE_LINES].count > WARM_PAGES_MAX;
+}
+
+static bool pages_is_low(const struct pages *pages)
+{
+    uint32_t end = pages->populated > pages->fresh ? pages->populated : pages->fresh;
+    return pages->warm[PAGE_CHUNKS].count + pages_populated_ahead(pages) < pages->ahead &&
+           (end < pages->page_count || pages->cold[PAGE_CHUNKS].count > 0);
+}
+
+/* Takes a batch off the warm stack, gives its memory back without the lock, and keeps the
+ * pages as cold ones. */
+static void pages_discard_some(struct pages *pages, enum page_kind kind)
+    REQUIRES(pages->lock)
+{
+    uint32_t batch[THREAD_BATCH];
+    unsigned count = 0;
+    while (count < THREAD_BATCH && pages->warm[kind].count > WARM_PAGES_MAX) {
+        batch[count++] = stack_pop(pages, &pages->warm[kind]);
+    }
+    lock_release(&pages->lock);
+    for (unsigned i = 0; i < count; i++) {
+        heap_discard(page_bytes(pages, batch[i]), PAGE_BYTES);
+    }
+    lock_acquire(&pages->lock);
+    for (unsigned i = 0; i < count; i++) {
+        pages->infos[batch[i]].is_zero = true;
+        stack_push(pages, &pages->cold[kind], batch[i]);
+    }
+}
+
+/* Pages whose memory was given back are used again before fresh ones. */
+static void pages_rewarm_some(struct pages *pages) REQUIRES(pages->lock)
+{
+    uint32_t batch[THREAD_BATCH];
+    unsigned count = 0;
+    while (count < THREAD_BATCH && pages->cold[PAGE_CHUNKS].count > 0) {
+        batch[count++] = stack_pop(pages, &pages->cold[PAGE_CHUNKS]);
+    }
+    lock_release(&pages->lock);
+    for (unsigned i = 0; i < count; i++) {
+        heap_populate(page_bytes(pages, batch[i]), PAGE_BYTES);
+    }
+    lock_acquire(&pages->lock);
+    for (unsigned i = 0; i < count; i++) {
+        stack_push(pages, &pages->warm[PAGE_CHUNKS], batch[i]);
+    }
+}
+
+static void pages_populate_next(struct pages *pages) REQUIRES(pages->lock)
+{
+    /* The end of the huge page that the next unpopulated page lies in. */
+    uint32_t first = pages->populated > pages->fresh ? pages->populated : pages->fresh;
+    uint32_t end = (first / PAGES_PER_HUGE + 1) * PAGES_PER_HUGE;
+    if (end > pages->page_count) {
+        end = pages->page_count;
+    }
+    lock_release(&pages->lock);
+    heap_populate(page_bytes(pages, first), (size_t)(end - first) << PAGE_SHIFT);
+    lock_acquire(&pages->lock);
+    pages->populated = end;
+}
+
+/* Sleeps until there is work, or for a second when the reserve could be made smaller. */
+static void pages_wait(struct pages *pages) REQUIRES(pages->lock)
+{
+    if (pages->ahead == AHEAD_PAGES_MIN) {
+        pthread_cond_wait(&pages->work, &pages->lock.mutex);
+        return;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += 1;
+    if (pthread_cond_timedwait(&pages->work, &pages->lock.mutex, &until) == ETIMEDOUT) {
+        pages->ahead /= 2;
+    }
+}
+
+static void pages_thread(void *context)
+{
+    struct pages *pages = context;
+    lock_acquire(&pages->lock);
+    while (!pages->is_stopping) {
+        if (pages->is_short) {
+            pages->is_short = false;
+            pages->ahead = pages->ahead * 2 > AHEAD_PAGES_MAX ? AHEAD_PAGES_MAX
+                                                              : pages->ahead * 2;
+        }
+        if (pages_is_low(pages)) {
+            if (pages->cold[PAGE_CHUNKS].count > 0) {
+                pages_rewarm_some(pages);
+            } else {
+                pages_populate_next(pages);
+            }
+        } else if (pages->warm[PAGE_CHUNKS].count > WARM_PAGES_MAX) {
+            pages_discard_some(pages, PAGE_CHUNKS);
+        } else if (pages->warm[PAGE_LINES].count > WARM_PAGES_MAX) {
+            pages_discard_some(pages, PAGE_LINES);
+        } else {
+            pages_wait(pages);
+        }
+    }
+    lock_release(&pages->lock);
+}
+
+static void pages_unreserve(struct pages *pages)
+{
+    if (pages->infos != NULL) {
+        heap_unreserve(pages->infos, pages->infos_bytes);
+    }
+    if (pages->base != NULL) {
+        heap_unreserve(pages->base, pages->reserved_bytes);
+    }
+}
+
+static bool pages_reserve(struct pages *pages)
+{
+    size_t bytes = PAGES_BYTES_MAX;
+    while (pages->base == NULL && bytes >= RESERVE_BYTES_MIN) {
+        pages->base = heap_reserve(bytes);
+        pages->reserved_bytes = bytes;
+        bytes /= 2;
+    }
+    if (pages->base == NULL) {
+        return false;
+    }
+    pages->page_count = (uint32_t)(pages->reserved_bytes >> PAGE_SHIFT);
+    size_t infos_bytes = pages->page_count * sizeof(struct page_info);
+    pages->infos_bytes = (infos_bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
+    pages->infos = heap_reserve(pages->infos_bytes);
+    return pages->infos != NULL;
+}
+
+static void pages_init_work(struct pages *pages)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&pages->work, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+enum memento_status pages_create(struct pages **created)
+{
+    struct pages *pages = heap_alloc_aligned(64, sizeof(*pages));
+    if (pages == NULL) {
+        return MEMENTO_ERR_NO_MEMORY;
+    }
+    memset(pages, 0, sizeof(*pages));
+    if (!pages_reserve(pages)) {
+        pages_unreserve(pages);
+        heap_free(pages);
+        return MEMENTO_ERR_NO_MEMORY;
+    }
+    heap_advise_huge(pages->base, pages->reserved_bytes);
+    pages->fresh = 1;
+    pages->populated = 1;
+    pages->ahead = AHEAD_PAGES_MIN;
+    lock_init(&pages->lock);
+    pages_init_work(pages);
+    enum memento_status status =
+        thread_start(&pages->thread, "pages", pages_thread, pages);
+    if (status != MEMENTO_OK) {
+        pthread_cond_destroy(&pages->work);
+        lock_fini(&pages->lock);
+        pages_unreserve(pages);
+        heap_free(pages);
+        return status;
+    }
+    *created = pages;
+    return MEMENTO_OK;
+}
+
+void pages_destroy(struct pages *pages)
+{
+    if (pages == NULL) {
+        return;
+    }
+    lock_acquire(&pages->lock);
+    pages->is_stopping = true;
+    pthread_cond_signal(&pages->work);
+    lock_release(&pages->lock);
+    thread_join(&pages->thread);
+    pthread_cond_destroy(&pages->work);
+    lock_fini(&pages->lock);
+    pages_unreserve(pages);
+    heap_free(pages);
+}
+
+/* A page with memory behind if there is one, else one that will fault when it is touched. */
+static uint32_t pages_take_locked(struct pages *pages, enum page_kind kind)
+{
+    uint32_t page = stack_pop(pages, &pages->warm[kind]);
+    if (page == PAGE_NONE && pages_populated_ahead(pages) == 0) {
+        pages->is_short = true;
+        page = stack_pop(pages, &pages->cold[kind]);
+    }
+    if (page == PAGE_NONE) {
+        while (pages->fresh < pages->page_count && PAGE_IS_SKIPPED(pages->fresh)) {
+            pages->fresh++;
+        }
+        if (pages->fresh < pages->page_count) {
+            page = pages->fresh++;
+            pages->infos[page].is_zero = true;
+        }
+    }
+    if (page == PAGE_NONE) {
+        page = stack_pop(pages, &pages->cold[kind]);
+    }
+    if (pages_is_low(pages)) {
+        pthread_cond_signal(&pages->work);
+    }
+    return page;
+}
+
+/* Word by word, as atomics: a late prefetch of somebody else may still be reading. */
+static void page_zero_lines(char *bytes)
+{
+    uint64_t *words = (uint64_t *)(void *)bytes;
+    for (size_t i = 0; i < PAGE_BYTES / sizeof(*words); i++) {
+        __atomic_store_n(&words[i], 0, __ATOMIC_RELAXED);
+    }
+}
+
+uint32_t pages_take(struct pages *pages, enum page_kind kind)
+{
+    if (os_must_fail(OS_MEMORY)) {
+        return PAGE_NONE;
+    }
+    lock_acquire(&pages->lock);
+    uint32_t page = pages_take_locked(pages, kind);
+    lock_release(&pages->lock);
+    if (page == PAGE_NONE) {
+        return PAGE_NONE;
+    }
+    atomic_fetch_add_explicit(&pages->pages_used, 1, memory_order_relaxed);
+    if (kind == PAGE_LINES && !pages->infos[page].is_zero) {
+        page_zero_lines(page_bytes(pages, page));
+    }
+    return page;
+}
+
+void pages_give(struct pages *pages, uint32_t page, enum page_kind kind, bool is_zero)
+{
+    CHECK(page != PAGE_NONE && page < pages->page_count);
+    lock_acquire(&pages->lock);
+    pages->infos[page].is_zero = is_zero;
+    stack_push(pages, &pages->warm[kind], page);
+    if (pages_has_surplus(pages)) {
+        pthread_cond_signal(&pages->work);
+    }
+    lock_release(&pages->lock);
+    size_t before = atomic_fetch_sub_explicit(&pages->pages_used, 1, memory_order_relaxed);
+    CHECK(before > 0);
+}
+
+char *pages_base(const struct pages *pages)
+{
+    return pages->base;
+}
+
+struct page_info *pages_infos(const struct pages *pages)
+{
+    return pages->infos;
+}
+
+size_t pages_bytes_used(const struct pages *pages)
+{
+    return atomic_load_explicit(&pages->pages_used, memory_order_relaxed) << PAGE_SHIFT;
+}
