@@ -49,8 +49,9 @@ enum {
 
 struct prompt {
     struct prompt_hooks hooks;
-    bool edits; /* both sides are terminals that understand how */
-    struct termios usual;
+    bool edits;           /* both sides are terminals that understand how */
+    struct termios usual; /* the terminal's state before the first line */
+    bool has_usual;
 
     char input[INPUT_BYTES_MAX]; /* read and not yet used */
     size_t input_at, input_len;
@@ -108,22 +109,35 @@ unsigned prompt_width(void)
     return terminal_size().ws_col;
 }
 
-static bool keys_begin(struct prompt *prompt)
+/* Keys come as they are typed. While no line is being typed (`waits`) Ctrl-C is a signal;
+ * what is typed ahead is kept for the next line, and not echoed into what is being
+ * printed. */
+static bool keys_set(struct prompt *prompt, bool waits)
 {
-    if (tcgetattr(STDIN_FILENO, &prompt->usual) != 0) {
-        return false;
-    }
     struct termios keys = prompt->usual;
     keys.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | INPCK | ISTRIP | IXON);
-    keys.c_lflag &= ~(tcflag_t)(ECHO | ICANON | IEXTEN | ISIG);
+    keys.c_lflag &= ~(tcflag_t)(ECHO | ICANON | IEXTEN | (waits ? 0 : ISIG));
     keys.c_cc[VMIN] = 1;
     keys.c_cc[VTIME] = 0;
     return tcsetattr(STDIN_FILENO, TCSADRAIN, &keys) == 0;
 }
 
+static bool keys_begin(struct prompt *prompt)
+{
+    prompt->has_usual = prompt->has_usual || tcgetattr(STDIN_FILENO, &prompt->usual) == 0;
+    return prompt->has_usual && keys_set(prompt, false);
+}
+
 static void keys_end(struct prompt *prompt)
 {
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &prompt->usual);
+    (void)keys_set(prompt, true);
+}
+
+static void terminal_restore(struct prompt *prompt)
+{
+    if (prompt->has_usual) {
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &prompt->usual);
+    }
 }
 
 static void write_all(const char *data, size_t len)
@@ -1023,7 +1037,7 @@ static bool change_key(struct prompt *prompt, int key)
 static void suspend(struct prompt *prompt)
 {
     draw_finish(prompt, "");
-    keys_end(prompt);
+    terminal_restore(prompt);
     raise(SIGTSTP);
     (void)keys_begin(prompt);
 }
@@ -1164,7 +1178,8 @@ enum prompt_result prompt_read_secret(struct prompt *prompt, const char *title,
     }
     write_string(title);
     enum prompt_result result = read_unseen(prompt, secret);
-    keys_end(prompt);
+    terminal_restore(
+        prompt); /* there may be no line after this, and Ctrl-C may end it all */
     write_string("\n");
     if (!has_input(prompt)) {
         explicit_bzero(prompt->input, sizeof(prompt->input));
@@ -1192,6 +1207,7 @@ void prompt_destroy(struct prompt *prompt)
     if (prompt == NULL) {
         return;
     }
+    terminal_restore(prompt);
     for (size_t i = 0; i < prompt->line_count; i++) {
         buf_fini(&prompt->lines[i]);
     }

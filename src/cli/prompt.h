@@ -2,7 +2,8 @@
  *
  * On a terminal lines are edited in place; they wrap, and one that is longer than the
  * screen shows the part around the cursor. Where there is no terminal, or a dumb one,
- * lines are read as they come. The terminal is in its usual state between two calls.
+ * lines are read as they come. Between two calls keys are not echoed, and kept for the
+ * next; prompt_destroy leaves the terminal as it was.
  *
  * May use:    base/.
  * Thread:     main. */
@@ -46,6 +47,7 @@ struct prompt;
 /* Reads from stdin and draws on stdout; edits lines when both are terminals that
  * understand how. NULL without memory. */
 MUST_USE struct prompt *prompt_create(struct prompt_hooks hooks);
+/* Accepts NULL. */
 void prompt_destroy(struct prompt *prompt);
 
 /* Reads the file's lines, and from now on adds to it what prompt_remember gets. It is

@@ -204,6 +204,15 @@ static ALWAYS_INLINE enum request_status read_count(struct parser *parser,
     return REQUEST_READY;
 }
 
+static COLD enum request_status not_a_bulk(struct request *request, char c)
+{
+    bool shows = c >= ' ' && c <= '~';
+    return refuse(request, REQUEST_BROKEN,
+                  shows ? "Protocol error: expected '$', got '%c'"
+                        : "Protocol error: expected '$', got '\\x%02x'",
+                  shows ? c : (unsigned char)c);
+}
+
 /* "$16\r\n" and the bytes behind it become a word. */
 static ALWAYS_INLINE enum request_status read_bulk(struct parser *parser,
                                                    const char *input, size_t len,
@@ -216,8 +225,7 @@ static ALWAYS_INLINE enum request_status read_bulk(struct parser *parser,
             return REQUEST_PARTIAL;
         }
         if (UNLIKELY(input[*at] != '$')) {
-            return refuse(request, REQUEST_BROKEN,
-                          "Protocol error: expected '$', got '%c'", input[*at]);
+            return not_a_bulk(request, input[*at]);
         }
         int64_t bytes;
         switch (read_number(input, len, at, &bytes)) {

@@ -50,43 +50,39 @@ void command_auth(struct call *call)
 
 /* ---- HELLO ---- */
 
-struct hello {
-    int64_t version; /* 0: as it is */
-    bool has_user, has_name;
-    struct bytes user, password, name;
-};
-
-static bool read_version(struct call *call, struct hello *hello)
+/* args[1], which may be missing: 0 then. */
+static bool read_version(struct call *call, int64_t *version)
 {
-    if (!number_parse_int64(call->args[1], &hello->version)) {
+    *version = 0;
+    if (call->count == 1) {
+        return true;
+    }
+    if (!number_parse_int64(call->args[1], version)) {
         reply_error(call->reply,
                     "ERR Protocol version is not an integer or out of range");
         return false;
     }
-    if (hello->version < 2 || hello->version > 3) {
+    if (*version < 2 || *version > 3) {
         reply_error(call->reply, "NOPROTO unsupported protocol version");
         return false;
     }
     return true;
 }
 
-static bool read_hello(struct call *call, struct hello *hello)
+/* Each option takes effect as it is read, so an error behind it does not undo it. */
+static bool obey_options(struct call *call)
 {
-    *hello = (struct hello){0};
-    if (call->count > 1 && !read_version(call, hello)) {
-        return false;
-    }
     for (size_t i = 2; i < call->count; i++) {
         size_t more = call->count - 1 - i;
         if (call_is(call, i, "AUTH") && more >= 2) {
-            hello->has_user = true;
-            hello->user = call->args[i + 1];
-            hello->password = call->args[i + 2];
+            if (!authenticate(call, call->args[i + 1], call->args[i + 2])) {
+                return false;
+            }
             i += 2;
         } else if (call_is(call, i, "SETNAME") && more >= 1) {
-            hello->has_name = true;
-            hello->name = call->args[++i];
-            if (!client_name_is_valid(call, hello->name)) {
+            i++;
+            if (!client_name_is_valid(call, call->args[i]) ||
+                !client_set_text(call, &call->session->name, call->args[i])) {
                 return false;
             }
         } else {
@@ -134,11 +130,8 @@ static void reply_hello(struct call *call)
 
 void command_hello(struct call *call)
 {
-    struct hello hello;
-    if (!read_hello(call, &hello)) {
-        return;
-    }
-    if (hello.has_user && !authenticate(call, hello.user, hello.password)) {
+    int64_t version;
+    if (!read_version(call, &version) || !obey_options(call)) {
         return;
     }
     if (!is_let_in(call)) {
@@ -149,11 +142,8 @@ void command_hello(struct call *call)
                     "same time");
         return;
     }
-    if (hello.has_name && !client_set_text(call, &call->session->name, hello.name)) {
-        return;
-    }
-    if (hello.version != 0) {
-        speak(call, hello.version == 3 ? DIALECT_RESP3 : DIALECT_RESP2);
+    if (version != 0) {
+        speak(call, version == 3 ? DIALECT_RESP3 : DIALECT_RESP2);
     }
     reply_hello(call);
 }

@@ -6,6 +6,7 @@
 #include "server/dispatch.h"
 #include "server/server.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 void execute_call(struct call *call)
@@ -63,11 +64,22 @@ static COLD void unknown(struct call *call, bool is_resp)
     reply_unknown(call->reply, call->args, call->count);
 }
 
-static COLD void wrong_arity(struct call *call)
+/* A request that is known but may not run. An EXEC that is refused ends its transaction. */
+static COLD PRINTF_LIKE(3, 4) void refuse(struct call *call, const char *code,
+                                          const char *format, ...)
 {
+    char why[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, sizeof(why), format, arguments);
+    va_end(arguments);
+    if (bytes_is(bytes_of_string(call->row->name), "exec")) {
+        transaction_forget(call->session, call->writer);
+        reply_errorf(call->reply, "EXECABORT Transaction discarded because of: %s", why);
+        return;
+    }
     refused(call->session);
-    reply_errorf(call->reply, "ERR wrong number of arguments for '%s' command",
-                 call->row->name);
+    reply_errorf(call->reply, "%s %s", code, why);
 }
 
 static bool arity_fits(const struct command_row *row, size_t count, bool is_resp)
@@ -115,14 +127,14 @@ static ALWAYS_INLINE bool pass_gates(struct call *call, bool is_resp)
         return false;
     }
     if (UNLIKELY(!arity_fits(call->row, call->count, is_resp))) {
-        wrong_arity(call);
+        refuse(call, "ERR", "wrong number of arguments for '%s' command",
+               call->row->name);
         return false;
     }
     if (UNLIKELY(!call->session->is_authenticated) &&
         (call->row->flags & COMMAND_NO_AUTH) == 0 &&
         config_has_secret(&call_server(call)->config, OPTION_REQUIREPASS)) {
-        refused(call->session);
-        reply_error(call->reply, "NOAUTH Authentication required.");
+        refuse(call, "NOAUTH", "Authentication required.");
         return false;
     }
     return true;
@@ -187,8 +199,7 @@ static ALWAYS_INLINE void run(struct worker *worker, struct parsed *parsed,
     dispatch(&call);
 }
 
-void execute(struct worker *worker, const struct parsed *parsed,
-             const struct bytes *words)
+void execute(struct worker *worker, struct parsed *parsed, const struct bytes *words)
 {
     struct connection *connection = parsed->connection;
     struct session *session = &connection->session;

@@ -162,22 +162,15 @@ static void keys_know_their_specification(void **state)
 static void texts_that_are_no_syntax_are_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {
-        "[",
-        "]",
-        "[]",
-        "a]",
-        "[a",
-        "a |",
-        "| a",
-        "a b | c",
-        "a | b c",
-        "A B c",
-        "a b ...",
-        "[[[[[[[[a]]]]]]]]",
-        "...",
-        "a a a a a a a a a a a a a a a a a a a a a a a a a a a "
-        "a a a a a a a a a a a a a a a a a a a a a a a a"};
+    char too_many[SYNTAX_NODES_MAX * 2 + 3];
+    for (size_t i = 0; i < sizeof(too_many); i++) {
+        too_many[i] = i % 2 == 0 ? 'a' : ' ';
+    }
+    too_many[sizeof(too_many) - 1] = '\0';
+    const char *const texts[] = {"[",       "]",     "[]",      "a]",
+                                 "[a",      "a |",   "| a",     "a b | c",
+                                 "a | b c", "A B c", "a b ...", "[[[[[[[[a]]]]]]]]",
+                                 "...",     too_many};
     struct command_row row = *row_named("set");
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct syntax syntax;

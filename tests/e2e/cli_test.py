@@ -552,6 +552,33 @@ class Editing(Case):
             terminal.send(keys)
             self.assertEqual(terminal.wait(), 0)
 
+    def test_the_terminal_is_left_as_it_was(self):
+        for keys in ('\x04', 'ECHO x\rquit\r'):
+            terminal = self.terminal()
+            before = termios.tcgetattr(terminal.fd)
+            terminal.expect('> ')
+            terminal.send(keys)
+            terminal.wait()
+            self.assertEqual(termios.tcgetattr(terminal.fd), before)
+
+    def test_what_is_typed_ahead_waits(self):
+        answer = threading.Event()
+
+        def reply(words):
+            if words[0] == b'SLOW':
+                answer.wait(PATIENCE_S)
+            return b'+%s\r\n' % words[0]
+        server = self.fake(reply)
+        terminal = self.at_prompt('127.0.0.1', str(server.port))
+        terminal.send('SLOW\rNEXTX\x7f\rLAST')
+        while not server.seen:
+            time.sleep(0.01)
+        answer.set()
+        terminal.expect('\nSLOW')
+        terminal.expect('\nNEXT')
+        terminal.send('\r')
+        terminal.expect('\nLAST')
+
     def test_the_banner_and_the_prompt(self):
         terminal = self.terminal()
         terminal.expect('Memento CLI v ')
@@ -988,6 +1015,30 @@ class Passwords(Case):
         terminal.wait()
         with open(self.history, 'rb') as file:
             self.assertEqual(file.read(), b'ASK\n')
+
+    def test_a_dumb_terminal_shows_no_password_either(self):
+        server, tried = self.locked()
+        terminal = self.at_prompt('127.0.0.1', str(server.port), TERM='dumb')
+        terminal.send('ASK\n')
+        terminal.expect('Password: ')
+        terminal.send('open sesame\n')
+        terminal.expect('\nOPEN')
+        self.assertEqual(tried, [b'open sesame'])
+        self.assertNotIn(b'sesame', terminal.output)
+        terminal.expect('> ')
+        terminal.send('ASK\n')          # shown again
+        terminal.expect('ASK\r\nOPEN')
+
+    def test_one_command_may_ask_too(self):
+        server, tried = self.locked()
+        terminal = self.terminal('127.0.0.1', str(server.port), 'DBSIZE')
+        before = termios.tcgetattr(terminal.fd)
+        terminal.expect('Password: ')
+        terminal.send('open sesame\r')
+        terminal.expect('OPEN')
+        self.assertEqual(terminal.wait(), 0)
+        self.assertEqual(tried, [b'open sesame'])
+        self.assertEqual(termios.tcgetattr(terminal.fd), before)
 
     def test_it_may_be_withheld(self):
         server, tried = self.locked()
