@@ -74,8 +74,7 @@ static COLD PRINTF_LIKE(3, 4) void refuse(struct call *call, const char *code,
     vsnprintf(why, sizeof(why), format, arguments);
     va_end(arguments);
     if (bytes_is(bytes_of_string(call->row->name), "exec")) {
-        transaction_forget(call->session, call->writer);
-        reply_errorf(call->reply, "EXECABORT Transaction discarded because of: %s", why);
+        transaction_abort(call, why);
         return;
     }
     refused(call->session);

@@ -692,10 +692,10 @@ size_t shard_expire(struct shard *shard, int64_t now_ms, size_t budget, shard_to
         looks -= looks < batch.count ? looks : batch.count;
     }
     is_stopped = is_stopped || looks == 0 || removed == budget;
-    bool has_moved = false;
+    /* What is moved may be due in the wheel that it comes to. */
+    bool has_moved = expiry_is_moving(shard->expiry);
     while (looks > 0 && shard_move_filings(shard)) {
         looks -= looks < EXPIRY_BATCH ? looks : EXPIRY_BATCH;
-        has_moved = true;
     }
     *more = is_stopped || has_moved;
     return removed;

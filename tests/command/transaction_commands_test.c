@@ -1,5 +1,8 @@
+#include "base/os.h"
 #include "command/transaction.h"
 #include "fixture.h"
+
+#include <errno.h>
 
 static int setup(void **state)
 {
@@ -299,6 +302,37 @@ static void more_keys_than_a_client_may_watch(void **state)
     assert_replies(f, "EXEC", "*0\r\n");
 }
 
+/* Every allocation of a transaction fails once: it is refused, or it runs. */
+static void without_memory_a_transaction_is_refused_or_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes words[] = {B("DEL"), B("b")};
+    for (uint64_t nth = 1; nth < 20; nth++) {
+        run(f, "SET b 1");
+        os_fail_at(OS_MEMORY, nth, ENOMEM, false);
+        bool is_watched = strcmp(run(f, "WATCH b"), "+OK\r\n") == 0;
+        run(f, "MULTI");
+        bool is_queued = queue_words(f, words, 2);
+        const char *reply = run(f, "EXEC");
+        bool failed = os_calls(OS_MEMORY) >= nth;
+        os_fail_never();
+        if (is_queued) {
+            assert_string_equal(reply, "*1\r\n:1\r\n");
+        } else {
+            assert_true(bytes_start_with(bytes_of_string(reply), B("-EXECABORT ")));
+            assert_replies(f, "EXISTS b", ":1\r\n");
+        }
+        assert_true(failed || (is_watched && is_queued));
+        assert_true(list_is_empty(&f->session.watches));
+        assert_int_equal(f->session.queue_count, 0);
+        if (!failed) {
+            assert_true(nth > 4); /* watch, its list, queue, words, keys to lock */
+            return;
+        }
+    }
+    fail_msg("more allocations than expected");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +352,7 @@ int main(void)
         TRANSACTION_TEST(a_transaction_of_many_keys),
         TRANSACTION_TEST(more_bytes_than_a_transaction_may_queue),
         TRANSACTION_TEST(more_keys_than_a_client_may_watch),
+        TRANSACTION_TEST(without_memory_a_transaction_is_refused_or_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,12 @@ class Terminal:
     def resize(self, columns, rows):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
 
+    def is_usual(self):
+        """Keys are echoed, lines are edited by the kernel, Ctrl-C is a signal."""
+        wanted = termios.ECHO | termios.ICANON | termios.ISIG
+        modes = termios.tcgetattr(self.fd)
+        return modes[3] & wanted == wanted and bool(modes[0] & termios.ICRNL)
+
     def read_more(self, timeout):
         if not select.select([self.fd], [], [], timeout)[0]:
             return False
@@ -554,12 +560,10 @@ class Editing(Case):
 
     def test_the_terminal_is_left_as_it_was(self):
         for keys in ('\x04', 'ECHO x\rquit\r'):
-            terminal = self.terminal()
-            before = termios.tcgetattr(terminal.fd)
-            terminal.expect('> ')
+            terminal = self.at_prompt()
             terminal.send(keys)
             terminal.wait()
-            self.assertEqual(termios.tcgetattr(terminal.fd), before)
+            self.assertTrue(terminal.is_usual())
 
     def test_what_is_typed_ahead_waits(self):
         answer = threading.Event()
@@ -701,10 +705,18 @@ class History(Case):
         self.assertIn('ECHO shown\n', text)
         self.assertNotIn('hidden', text)
 
-    def test_an_open_file_is_closed_and_a_long_one_cut(self):
+    def test_a_file_that_others_can_read_is_closed_to_them(self):
+        with open(self.history, 'w') as file:
+            file.write('ECHO old\n')
+        os.chmod(self.history, 0o644)
+        terminal = self.at_prompt()
+        terminal.send('\x1b[A\r')
+        terminal.expect('\n"old"')
+        self.assertEqual(stat.S_IMODE(os.stat(self.history).st_mode), 0o600)
+
+    def test_a_long_file_is_cut(self):
         with open(self.history, 'w') as file:
             file.writelines('ECHO %d\n' % i for i in range(2500))
-        os.chmod(self.history, 0o644)
         terminal = self.at_prompt()
         terminal.send('\x1b[A\r')
         terminal.expect('\n"2499"')
@@ -833,7 +845,8 @@ class Replies(Case):
 
     def test_types(self):
         for reply, text in (
-                (b'+OK\r\n', 'OK'), (b'-ERR no\r\n', '(error) ERR no'), (b':-7\r\n', '(integer) -7'),
+                (b'+OK\r\n', 'OK'), (b'-ERR no\r\n', '(error) ERR no'),
+                (b':-7\r\n', '(integer) -7'),
                 (b'$2\r\nab\r\n', '"ab"'), (b'$-1\r\n', '(nil)'), (b'_\r\n', '(nil)'),
                 (b'#t\r\n', '(true)'), (b',1.5\r\n', '(double) 1.5'), (b'*0\r\n', '(empty list)'),
                 (b'(123\r\n', '(big number) 123'), (b'=6\r\ntxt:ab\r\n', 'ab'),
@@ -1032,13 +1045,13 @@ class Passwords(Case):
     def test_one_command_may_ask_too(self):
         server, tried = self.locked()
         terminal = self.terminal('127.0.0.1', str(server.port), 'DBSIZE')
-        before = termios.tcgetattr(terminal.fd)
         terminal.expect('Password: ')
+        self.assertFalse(terminal.is_usual())
         terminal.send('open sesame\r')
         terminal.expect('OPEN')
         self.assertEqual(terminal.wait(), 0)
         self.assertEqual(tried, [b'open sesame'])
-        self.assertEqual(termios.tcgetattr(terminal.fd), before)
+        self.assertTrue(terminal.is_usual())
 
     def test_it_may_be_withheld(self):
         server, tried = self.locked()

@@ -488,6 +488,8 @@ class Comparison:
         keys = keys_of(request)
         for queued in queue:
             keys |= keys_of(queued)
+        if request.name == 'EXEC':
+            keys |= self.watched_keys(pair)
         related, nearby = [], []
         for entry in reversed(self.history):
             if entry[0] is request:
@@ -507,6 +509,18 @@ class Comparison:
                     replies += '  |  ' + render_reply(b, 80)
                 self.say('      #%d %s  %s  ->  %s' % (
                     before.number, name, render_request(before.args, 80), replies))
+
+    def watched_keys(self, pair):
+        """What the connection watches at its last EXEC."""
+        keys, first = set(), True
+        for before, name, _, _ in reversed(self.history):
+            if name == pair.name:
+                if before.name == 'WATCH':
+                    keys |= keys_of(before)
+                elif before.name in ('EXEC', 'UNWATCH', 'RESET') and not first:
+                    break
+                first = False
+        return keys
 
     def summary(self):
         self.say('%-16s %9s %9s %9s %12s' %

@@ -108,25 +108,6 @@ static void run_transaction(redisContext *context)
     freeReplyObject(reply);
 }
 
-static void speak_resp3(redisContext *context)
-{
-    redisReply *reply = redisCommand(context, "HELLO 3");
-    if (reply == NULL || reply->type != REDIS_REPLY_MAP || reply->elements != 14) {
-        fail("HELLO 3", reply);
-    }
-    freeReplyObject(reply);
-    reply = redisCommand(context, "GET nothing");
-    if (reply == NULL || reply->type != REDIS_REPLY_NIL) {
-        fail("GET of an absent key in RESP3", reply);
-    }
-    freeReplyObject(reply);
-    reply = redisCommand(context, "CONFIG GET maxclients");
-    if (reply == NULL || reply->type != REDIS_REPLY_MAP || reply->elements != 2) {
-        fail("CONFIG GET in RESP3", reply);
-    }
-    freeReplyObject(reply);
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -141,7 +122,6 @@ int main(int argc, char **argv)
     set_and_get_pipelined(context);
     count_and_forget(context);
     run_transaction(context);
-    speak_resp3(context);
     redisFree(context);
     puts("ok");
     return 0;

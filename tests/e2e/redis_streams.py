@@ -58,7 +58,7 @@ FIXED = [
     ('dollar missing', b'*1\r\n\r\n'),
     ('dollar missing', b'*1\r\n*1\r\n'),
     ('dollar missing', b'*2\r\n$4\r\nECHO\r\nx\r\n'),
-    ('dollar missing', b'*1\r\n\x00\r\n'),
+    ('nul in a line', b'*1\r\n\x00\r\n'),
     ('dollar missing', b'*1\r\n\xff\xff\r\n'),
     ('line end', b'*1\n$4\nPING\n'),
     ('line end', b'*1\r$4\rPING\r'),
