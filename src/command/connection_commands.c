@@ -4,8 +4,8 @@
 #include "command/database.h"
 #include "command/handlers.h"
 
-/* A line is answered "+PONG" in the text dialect too: health checks of load balancers look
- * for exactly that. */
+/* A line is answered "+PONG" in the text dialect too: health checks of load balancers
+ * look for exactly that. */
 void command_ping(struct call *call)
 {
     if (call->count > 2) {

@@ -1,4 +1,5 @@
-/* key_commands.c - keys, whatever their value: delete, count, rename, copy, move, flush. */
+/* key_commands.c - keys, whatever their value: delete, count, rename, copy, move, flush.
+ * */
 #include "base/number.h"
 #include "command/call_keys.h"
 #include "command/database.h"
@@ -103,8 +104,8 @@ static bool is_taken(struct writer *writer, const struct key *key)
     return find(writer, key, &item) == MEMENTO_OK;
 }
 
-/* Stores what `item` says under `key`; a value in a block of its own is shared, not copied.
- * The shards of both are held, and the views of `item` are void afterwards. */
+/* Stores what `item` says under `key`; a value in a block of its own is shared, not
+ * copied. The shards of both are held, and the views of `item` are void afterwards. */
 static enum memento_status put(struct writer *writer, const struct key *key,
                                const struct item *item, int64_t created_ms)
 {

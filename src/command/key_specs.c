@@ -1,7 +1,8 @@
 #include "command/key_specs.h"
 
-/* What reads, reads values; what writes, replaces them by what it made of them. These are the
- * others; `second` is for the keys behind the first, when something else happens to them. */
+/* What reads, reads values; what writes, replaces them by what it made of them. These are
+ * the others; `second` is for the keys behind the first, when something else happens to
+ * them. */
 static const struct use {
     const char *name;
     const char *flags;

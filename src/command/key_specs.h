@@ -1,7 +1,8 @@
-/* key_specs.h - where a command's keys are and what it does to them, as COMMAND INFO says it.
+/* key_specs.h - where a command's keys are and what it does to them, as COMMAND INFO says
+ * it.
  *
- * Positions come from the row; what happens to the keys is what most rows with its flags do,
- * unless key_specs.c knows better.
+ * Positions come from the row; what happens to the keys is what most rows with its flags
+ * do, unless key_specs.c knows better.
  *
  * May use:    base/. */
 #pragma once

@@ -3,13 +3,14 @@
 #include "base/number.h"
 #include "command/handlers.h"
 
-/* Keys, and buckets, of one step of a walk over everything: a shard is not held longer. */
+/* Keys, and buckets, of one step of a walk over everything: a shard is not held longer.
+ * */
 #define STEP_KEYS    512
 #define STEP_BUCKETS 1024
 
 /* Where keys of this database are rare, a SCAN ends after so many buckets for each key it
- * asked for; but not before it has seen as many as an empty keyspace of 64 shards has, so that
- * a small database is walked in one step. */
+ * asked for; but not before it has seen as many as an empty keyspace of 64 shards has, so
+ * that a small database is walked in one step. */
 #define BUCKETS_FOR_KEY 10
 #define BUCKETS_MIN     (64 * TABLE_BUCKETS_MIN)
 
@@ -115,7 +116,8 @@ struct scan {
     size_t found;
 };
 
-/* As Redis reads it, strtoul's way: a sign may stand before it, and nothing at all is 0. */
+/* As Redis reads it, strtoul's way: a sign may stand before it, and nothing at all is 0.
+ * */
 static bool parse_cursor(struct bytes text, uint64_t *cursor)
 {
     size_t at = 0;

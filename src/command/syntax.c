@@ -148,8 +148,8 @@ static int read_word(struct reader *reader)
 
 /* ---- groups ---- */
 
-/* "x [x ...]": what is in the brackets is what stands before them. True: it was, and they are
- * read. */
+/* "x [x ...]": what is in the brackets is what stands before them. True: it was, and they
+ * are read. */
 static bool fold_repetition(struct reader *reader, struct siblings *siblings)
 {
     struct syntax_node *nodes = reader->syntax->nodes;

@@ -1,7 +1,8 @@
 /* transaction_commands.c - MULTI, EXEC, DISCARD, WATCH, UNWATCH.
  *
- * EXEC holds the shards of everything its requests name, and of what is watched, from before
- * it looks at the watches until the last request has run: nobody sees half of it. */
+ * EXEC holds the shards of everything its requests name, and of what is watched, from
+ * before it looks at the watches until the last request has run: nobody sees half of it.
+ * */
 #include "base/heap.h"
 #include "command/handlers.h"
 #include "command/transaction.h"
@@ -180,7 +181,8 @@ void command_unwatch(struct call *call)
 
 /* ---- what EXEC locks ---- */
 
-/* Beyond so many keys EXEC simply takes all shards: most of them would be among theirs. */
+/* Beyond so many keys EXEC simply takes all shards: most of them would be among theirs.
+ * */
 #define LOCK_KEYS_MAX 1024
 
 struct lock_keys {
@@ -231,8 +233,8 @@ static bool collect_of_watches(struct lock_keys *lock, const struct session *ses
     return true;
 }
 
-/* A database may have been swapped between the naming of the keys and the locks; now that a
- * shard is held it cannot be. */
+/* A database may have been swapped between the naming of the keys and the locks; now that
+ * a shard is held it cannot be. */
 static bool keys_are_still_there(const struct lock_keys *lock)
 {
     const struct call *call = &lock->call;

@@ -1,5 +1,6 @@
 /* transaction_threads_test.c - transactions of several threads on one keyspace. What they
- * promise is checked from inside: no sum that another transaction reads is ever half done. */
+ * promise is checked from inside: no sum that another transaction reads is ever half
+ * done. */
 #include "base/check.h"
 #include "base/thread.h"
 #include "command/transaction.h"

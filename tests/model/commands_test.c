@@ -1,8 +1,8 @@
 /* commands_test.c - random requests, answered by memento's handlers and by the model.
  *
- * The test owns the time: nothing expires but by the steps it takes. Every reply is compared,
- * and every now and then everything there is. A failure prints the seed and the last requests;
- * MEMENTO_SEED=n runs the same requests again. */
+ * The test owns the time: nothing expires but by the steps it takes. Every reply is
+ * compared, and every now and then everything there is. A failure prints the seed and the
+ * last requests; MEMENTO_SEED=n runs the same requests again. */
 #include "base/clock.h"
 #include "base/random.h"
 #include "command/fixture.h"
@@ -97,7 +97,8 @@ static void add_keys(struct world *world)
     }
 }
 
-/* Numbers, and bytes of every size class up to the values that live in blocks of their own. */
+/* Numbers, and bytes of every size class up to the values that live in blocks of their
+ * own. */
 static void add_value(struct world *world)
 {
     static const unsigned sizes[] = {4, 40, 300, 5000, 9000, 40000};

@@ -1,8 +1,8 @@
-/* model.h - the keyspace as anybody would write it who did not care for speed: an array of
- * keys with their values, and one plain function for each command.
+/* model.h - the keyspace as anybody would write it who did not care for speed: an array
+ * of keys with their values, and one plain function for each command.
  *
- * It understands what the generator of commands_test.c makes, nothing more: requests of right
- * arity whose numbers are numbers. */
+ * It understands what the generator of commands_test.c makes, nothing more: requests of
+ * right arity whose numbers are numbers. */
 #pragma once
 
 #include "base/buf.h"
