@@ -1,5 +1,4 @@
-/* key_commands.c - keys, whatever their value: delete, count, rename, copy, move, flush.
- * */
+/* key_commands.c - keys, whatever their value: delete, count, rename, copy, flush. */
 #include "base/number.h"
 #include "command/call_keys.h"
 #include "command/database.h"

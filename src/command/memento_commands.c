@@ -1,5 +1,4 @@
-/* memento_commands.c - commands of memento's own that are not about numbers: GETP, FLUSH.
- * */
+/* memento_commands.c - commands of memento's own but those on numbers: GETP, FLUSH. */
 #include "command/handlers.h"
 
 static void reply_field(struct call *call, const char *name, int64_t value)

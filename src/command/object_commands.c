@@ -45,8 +45,7 @@ static void tell_frequency(struct call *call, struct shard *shard,
         "data will take some time to adjust.");
 }
 
-/* Reads leave no trace in an entry, so this is the time since the key was last changed.
- * */
+/* Reads leave no trace in an entry, so this is the time since the last change. */
 static void tell_idle_time(struct call *call, struct shard *shard,
                            const struct item *item)
 {

@@ -3,8 +3,7 @@
 #include "base/number.h"
 #include "command/handlers.h"
 
-/* Keys, and buckets, of one step of a walk over everything: a shard is not held longer.
- * */
+/* Keys, and buckets, of one step of a walk over everything: no shard is held longer. */
 #define STEP_KEYS    512
 #define STEP_BUCKETS 1024
 
@@ -116,8 +115,7 @@ struct scan {
     size_t found;
 };
 
-/* As Redis reads it, strtoul's way: a sign may stand before it, and nothing at all is 0.
- * */
+/* As Redis reads it, strtoul's way: a sign may stand before it, and nothing is 0. */
 static bool parse_cursor(struct bytes text, uint64_t *cursor)
 {
     size_t at = 0;

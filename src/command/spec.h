@@ -28,8 +28,8 @@ enum command_flag {
     COMMAND_NOSCRIPT = 1 << 13,
     COMMAND_MOVABLE_KEYS = 1 << 14,
     COMMAND_DANGEROUS = 1 << 15,
-    COMMAND_TEXT_NO_ARGS =
-        1 << 16 /* in a text line its pattern or cursor may be left out */
+    COMMAND_TEXT_NO_ARGS = 1 << 16, /* in a text line its words may be left out */
+    COMMAND_PROTECTED = 1 << 17     /* only with enable-debug-command */
 };
 
 enum command_group {

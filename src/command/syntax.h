@@ -1,11 +1,11 @@
 /* syntax.h - the arguments of a command as a tree, read from the syntax text of its row.
  *
- * COMMAND DOCS gives them to redis-cli and to libraries, which show them as hints. A text that
- * this small grammar cannot tell for certain gives no tree, never a wrong one:
+ * COMMAND DOCS gives them to redis-cli and to libraries, which show them as hints. A text
+ * that this small grammar cannot tell for certain gives no tree, never a wrong one:
  *
  *     word        an argument              WORD        a word to be typed as it is
  *     WORD word   an argument after one    [ ... ]     may be left out
- *     a | b       one of them, where each is one of the above and nothing else stands beside
+ *     a | b       one of them, each of the above, with nothing else beside
  *     x [x ...]   x once or more           [x ...]     x any number of times
  *
  * May use:    base/. */

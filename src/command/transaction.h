@@ -11,8 +11,7 @@
 
 /* Bytes of all words one transaction may queue: more is refused, and EXEC then aborts. */
 #define TRANSACTION_BYTES_MAX (64u << 20)
-/* Keys one client may watch: each change of a watched shard looks at all watches there.
- * */
+/* Keys one client may watch: a change in a watched shard looks at all watches there. */
 #define TRANSACTION_WATCHES_MAX 16384u
 
 /* Its worker. Queues the request and answers QUEUED; or answers why it cannot and spoils
@@ -23,6 +22,5 @@ bool transaction_queue(struct call *call);
  * code. The transaction is over. */
 void transaction_abort(struct call *call, const char *reason);
 
-/* Drops the queue and the watches: RESET, and a connection that closes. No shard is held.
- * */
+/* Drops queue and watches: RESET, and a connection that closes. No shard is held. */
 void transaction_forget(struct session *session, struct writer *writer);

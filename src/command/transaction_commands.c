@@ -1,8 +1,7 @@
 /* transaction_commands.c - MULTI, EXEC, DISCARD, WATCH, UNWATCH.
  *
  * EXEC holds the shards of everything its requests name, and of what is watched, from
- * before it looks at the watches until the last request has run: nobody sees half of it.
- * */
+ * before it looks at the watches until the last request has run: nobody sees half. */
 #include "base/heap.h"
 #include "command/handlers.h"
 #include "command/transaction.h"
@@ -181,8 +180,7 @@ void command_unwatch(struct call *call)
 
 /* ---- what EXEC locks ---- */
 
-/* Beyond so many keys EXEC simply takes all shards: most of them would be among theirs.
- * */
+/* Beyond so many keys EXEC takes all shards: most of them would be among theirs. */
 #define LOCK_KEYS_MAX 1024
 
 struct lock_keys {
@@ -343,7 +341,6 @@ void command_exec(struct call *call)
     if (!try_to_lock_keys(call)) {
         engine_lock_all(call->writer);
     }
-    session->in_multi = false; /* what runs now is not queued again */
     bool is_broken = is_any_watch_broken(call);
     drop_watches(session, call->writer);
     if (is_broken) {
@@ -353,4 +350,6 @@ void command_exec(struct call *call)
     }
     engine_unlock_span(call->writer);
     drop_queue(session);
+    session->in_multi =
+        false; /* until here CLIENT INFO shows the transaction, as in Redis */
 }

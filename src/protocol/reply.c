@@ -348,6 +348,10 @@ void reply_text(struct reply *reply, struct bytes text)
 
 void reply_error_bytes(struct reply *reply, struct bytes error)
 {
+    while (error.len > 0 &&
+           (error.data[error.len - 1] == '\r' || error.data[error.len - 1] == '\n')) {
+        error.len--;
+    }
     reply->errors++;
     struct buf *out = reply->out;
     append_literal(reply, reply->dialect == DIALECT_TEXT ? "(error) " : "-");

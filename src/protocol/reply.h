@@ -59,7 +59,7 @@ void reply_null_list(struct reply *reply); /* RESP2: *-1 */
 /* A text of several lines: INFO, CLIENT LIST. RESP3: a verbatim string. */
 void reply_text(struct reply *reply, struct bytes text);
 
-/* `error` begins with its code: "ERR syntax error". Line ends in it become spaces. */
+/* `error` begins with its code: "ERR syntax error". Line ends at its end are cut off, those inside become spaces. */
 void reply_error(struct reply *reply, const char *error);
 void reply_errorf(struct reply *reply, const char *format, ...) PRINTF_LIKE(2, 3);
 void reply_error_bytes(struct reply *reply, struct bytes error);

@@ -204,13 +204,13 @@ static ALWAYS_INLINE enum request_status read_count(struct parser *parser,
     return REQUEST_READY;
 }
 
+/* A NUL would end the text. */
 static COLD enum request_status not_a_bulk(struct request *request, char c)
 {
-    bool shows = c >= ' ' && c <= '~';
-    return refuse(request, REQUEST_BROKEN,
-                  shows ? "Protocol error: expected '$', got '%c'"
-                        : "Protocol error: expected '$', got '\\x%02x'",
-                  shows ? c : (unsigned char)c);
+    return c == '\0' ? refuse(request, REQUEST_BROKEN,
+                              "Protocol error: expected '$', got '\\x00'")
+                     : refuse(request, REQUEST_BROKEN,
+                              "Protocol error: expected '$', got '%c'", c);
 }
 
 /* "$16\r\n" and the bytes behind it become a word. */

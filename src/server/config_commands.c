@@ -114,6 +114,18 @@ static bool is_named_before(const enum option_id *ids, size_t count, enum option
     return false;
 }
 
+/* Tools set what is so already ("appendonly no"): that needs no change, so it may be said. */
+static bool is_its_value(const struct call *call, int id, struct bytes value)
+{
+    struct buf now;
+    buf_init(&now);
+    config_print(&call_server(call)->config, (enum option_id)id, &now);
+    bool is_same =
+        option_rows[id].kind == OPTION_FIXED && bytes_equal(buf_bytes(&now), value);
+    buf_fini(&now);
+    return is_same;
+}
+
 /* All names are looked at before any value. Names cannot repeat, so there are at most as many
  * pairs as options. */
 static bool find_options(const struct call *call, enum option_id ids[OPTION_COUNT])
@@ -130,7 +142,7 @@ static bool find_options(const struct call *call, enum option_id ids[OPTION_COUN
                 shown, name.data);
             return false;
         }
-        if (!option_rows[id].settable) {
+        if (!option_rows[id].settable && !is_its_value(call, id, call->args[i + 1])) {
             reply_set_failed(call, option_rows[id].name, "can't set immutable config");
             return false;
         }

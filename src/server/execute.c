@@ -136,6 +136,13 @@ static ALWAYS_INLINE bool pass_gates(struct call *call, bool is_resp)
         refuse(call, "NOAUTH", "Authentication required.");
         return false;
     }
+    if (UNLIKELY((call->row->flags & COMMAND_PROTECTED) != 0) &&
+        config_number(&call_server(call)->config, OPTION_ENABLE_DEBUG_COMMAND) == 0) {
+        refuse(call, "ERR",
+               "DEBUG command not allowed. Set enable-debug-command to yes in the "
+               "configuration file, and then restart the server.");
+        return false;
+    }
     return true;
 }
 

@@ -22,8 +22,7 @@ struct parsed {
 };
 
 /* Its worker. Replies through worker->reply, whose dialect it sets. */
-void execute(struct worker *worker, struct parsed *parsed,
-             const struct bytes *words);
+void execute(struct worker *worker, struct parsed *parsed, const struct bytes *words);
 
 /* Runs the row's handler, its counters included; what call_run points to. */
 void execute_call(struct call *call);

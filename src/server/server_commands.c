@@ -86,11 +86,7 @@ static void debug_help(struct call *call)
 
 void command_debug(struct call *call)
 {
-    if (config_number(&call_server(call)->config, OPTION_ENABLE_DEBUG_COMMAND) == 0) {
-        reply_error(call->reply,
-                    "ERR DEBUG command not allowed. Set enable-debug-command to "
-                    "yes in the configuration file, and then restart the server.");
-    } else if (call_is(call, 1, "sleep") && call->count == 3) {
+    if (call_is(call, 1, "sleep") && call->count == 3) {
         debug_sleep(call);
     } else if (call_is(call, 1, "help") && call->count == 2) {
         debug_help(call);

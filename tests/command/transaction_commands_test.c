@@ -40,8 +40,7 @@ static bool queue_words(struct fixture *f, const struct bytes *words, size_t cou
     return queued;
 }
 
-/* What the gates of the server do with a request inside MULTI. run() is another client.
- * */
+/* What the server's gates do with a request inside MULTI. run() is another client. */
 static void queue(struct fixture *f, const char *line)
 {
     char copy[256];

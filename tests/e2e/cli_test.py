@@ -1108,6 +1108,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--server', required=True, help='memento-server, or redis-server')
     parser.add_argument('--cli', required=True, help='memento-cli')
+    parser.add_argument('--benchmark', help='not used; all tests get the same arguments')
     OPTIONS, rest = parser.parse_known_args()
     OPTIONS.cli = os.path.abspath(OPTIONS.cli)
     unittest.main(argv=[sys.argv[0]] + rest)
