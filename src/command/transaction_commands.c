@@ -126,20 +126,22 @@ static size_t count_watches(const struct session *session, const struct key *key
     size_t count = 0;
     *is_watched = false;
     LIST_EACH (node, next, &session->watches) {
-        const struct watch *watch = CONTAINER_OF(node, struct watch, of_client);
+        struct key watched =
+            engine_watch_key(CONTAINER_OF(node, struct watch, of_client));
         count++;
-        if (watch->key.hash == key->hash && watch->key.db == key->db &&
-            bytes_equal(watch->key.bytes, key->bytes)) {
+        if (watched.hash == key->hash && watched.db == key->db &&
+            bytes_equal(watched.bytes, key->bytes)) {
             *is_watched = true;
         }
     }
     return count;
 }
 
-static bool watch_key(struct call *call, const struct key *key)
+static bool watch_word(struct call *call, size_t at)
 {
+    struct key key = call_key(call, at);
     bool is_watched;
-    size_t count = count_watches(call->session, key, &is_watched);
+    size_t count = count_watches(call->session, &key, &is_watched);
     if (is_watched) {
         return true;
     }
@@ -148,7 +150,9 @@ static bool watch_key(struct call *call, const struct key *key)
                      TRANSACTION_WATCHES_MAX);
         return false;
     }
-    struct watch *watch = engine_watch(call->writer, key);
+    uint64_t bytes_hash = engine_hash(call->writer->engine, key.bytes);
+    struct watch *watch =
+        engine_watch(call->writer, key.bytes, bytes_hash, call->session->database);
     if (watch == NULL) {
         call_failed(call, MEMENTO_ERR_NO_MEMORY);
         return false;
@@ -164,8 +168,7 @@ void command_watch(struct call *call)
         return;
     }
     for (size_t at = 1; at < call->count; at++) {
-        struct key key = call_key(call, at);
-        if (!watch_key(call, &key)) {
+        if (!watch_word(call, at)) {
             return;
         }
     }
@@ -226,21 +229,29 @@ static bool collect_of_watches(struct lock_keys *lock, const struct session *ses
         if (lock->count == LOCK_KEYS_MAX) {
             return false;
         }
-        lock->keys[lock->count++] = CONTAINER_OF(node, struct watch, of_client)->key;
+        lock->keys[lock->count++] =
+            engine_watch_key(CONTAINER_OF(node, struct watch, of_client));
     }
     return true;
 }
 
-/* A database may have been swapped between the naming of the keys and the locks; now that
- * a shard is held it cannot be. */
+/* A database may have been swapped between the naming of the keys and the locks; now that a
+ * shard is held it cannot be. */
 static bool keys_are_still_there(const struct lock_keys *lock)
 {
-    const struct call *call = &lock->call;
-    uint8_t db =
-        atomic_load_explicit(&call->writer->engine->database_map[call->session->database],
-                             memory_order_relaxed);
+    const struct session *session = lock->call.session;
+    const struct engine *engine = lock->call.writer->engine;
+    uint8_t db = atomic_load_explicit(&engine->database_map[session->database],
+                                      memory_order_relaxed);
     for (size_t i = 0; i < lock->of_requests; i++) {
         if (lock->keys[i].db != db) {
+            return false;
+        }
+    }
+    size_t at = lock->of_requests;
+    LIST_EACH (node, next, &session->watches) {
+        struct watch *watch = CONTAINER_OF(node, struct watch, of_client);
+        if (engine_watch_key(watch).hash != lock->keys[at++].hash) {
             return false;
         }
     }

@@ -169,7 +169,7 @@ static inline void changed(struct writer *writer, struct shard *shard,
                            const struct key *key)
 {
     count(&writer->changes, 1);
-    if (UNLIKELY(shard->watchers != NULL)) {
+    if (UNLIKELY(!list_is_empty(&shard->watchers))) {
         watch_key_changed(shard, key);
     }
 }

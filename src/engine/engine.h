@@ -135,16 +135,22 @@ bool engine_sweep(struct writer *writer, unsigned index, unsigned step, size_t b
 
 /* ---- WATCH ---- */
 
-/* One watched key of one client. `changed` becomes true when anybody changes the key. */
+/* One watched key of one client. `changed` becomes true when anybody changes the key. Where the
+ * key lies changes when SWAPDB moves the database it is watched in. */
 struct watch {
     struct list of_shard;  /* engine's */
     struct list of_client; /* the owner's */
-    struct key key;        /* its bytes belong to the watch */
-    bool was_there;        /* when WATCH was executed */
+    struct bytes bytes;    /* the key's, behind the struct */
+    _Atomic uint64_t hash;
+    _Atomic uint8_t db; /* physical */
+    bool was_there;     /* when WATCH was executed */
     atomic_bool changed;
 };
-/* NULL without memory. */
-MUST_USE struct watch *engine_watch(struct writer *writer, const struct key *key);
+/* The key as it lies now; it stays so while its shard is held. */
+struct key engine_watch_key(const struct watch *watch);
+/* Watches a key of a logical database; NULL without memory. */
+MUST_USE struct watch *engine_watch(struct writer *writer, struct bytes bytes,
+                                    uint64_t bytes_hash, unsigned database);
 void engine_unwatch(struct writer *writer, struct watch *watch); /* frees it */
 /* The key's shard is held: true when it was changed, or has expired since. */
 bool engine_watch_is_broken(struct writer *writer, struct watch *watch);

@@ -3,58 +3,76 @@
 
 #include "base/heap.h"
 
-/* The head of a shard's list; it exists only while somebody watches. */
-struct watch_list {
-    struct list watches;
-};
-
-struct watch *engine_watch(struct writer *writer, const struct key *key) UNCHECKED_LOCKING
+struct key engine_watch_key(const struct watch *watch)
 {
-    struct watch *watch = heap_alloc(sizeof(*watch) + key->bytes.len);
+    return (struct key){watch->bytes,
+                        atomic_load_explicit(&watch->hash, memory_order_relaxed),
+                        atomic_load_explicit(&watch->db, memory_order_relaxed)};
+}
+
+static struct watch *watch_create(struct bytes bytes)
+{
+    struct watch *watch = heap_alloc(sizeof(*watch) + bytes.len);
+    if (watch != NULL) {
+        char *copy = (char *)(watch + 1);
+        if (bytes.len > 0) {
+            memcpy(copy, bytes.data, bytes.len);
+        }
+        watch->bytes = bytes_of(copy, bytes.len);
+        list_init(&watch->of_client);
+        atomic_init(&watch->changed, false);
+    }
+    return watch;
+}
+
+/* Locks the key's shard, naming the key anew when SWAPDB came in between. */
+static struct shard *lock_in_database(struct writer *writer, struct bytes bytes,
+                                      uint64_t bytes_hash, unsigned database,
+                                      struct key *key)
+{
+    for (;;) {
+        *key = engine_key(writer->engine, bytes, bytes_hash, database);
+        struct shard *shard = engine_lock(writer, key);
+        if (engine_key(writer->engine, bytes, bytes_hash, database).db == key->db) {
+            return shard;
+        }
+        engine_unlock(writer, shard);
+    }
+}
+
+struct watch *engine_watch(struct writer *writer, struct bytes bytes, uint64_t bytes_hash,
+                           unsigned database) UNCHECKED_LOCKING
+{
+    struct watch *watch = watch_create(bytes);
     if (watch == NULL) {
         return NULL;
     }
-    char *bytes = (char *)(watch + 1);
-    if (key->bytes.len > 0) {
-        memcpy(bytes, key->bytes.data, key->bytes.len);
-    }
-    watch->key = *key;
-    watch->key.bytes.data = bytes;
-    list_init(&watch->of_client);
-    atomic_init(&watch->changed, false);
-
-    struct shard *shard = engine_lock(writer, key);
-    struct watch_list *list = shard->watchers;
-    if (list == NULL) {
-        list = heap_alloc(sizeof(*list));
-        if (list != NULL) {
-            list_init(&list->watches);
-            shard->watchers = list;
-        }
-    }
-    if (list != NULL) {
-        struct item item;
-        watch->was_there = engine_find(writer, shard, key, &item) == MEMENTO_OK;
-        list_append(&list->watches, &watch->of_shard);
-    }
+    struct key key;
+    struct item item;
+    struct shard *shard =
+        lock_in_database(writer, watch->bytes, bytes_hash, database, &key);
+    atomic_init(&watch->hash, key.hash);
+    atomic_init(&watch->db, key.db);
+    watch->was_there = engine_find(writer, shard, &key, &item) == MEMENTO_OK;
+    list_append(&shard->watchers, &watch->of_shard);
     engine_unlock(writer, shard);
-    if (list == NULL) {
-        heap_free(watch);
-        return NULL;
-    }
     return watch;
 }
 
 void engine_unwatch(struct writer *writer, struct watch *watch)
 {
-    struct shard *shard = engine_lock(writer, &watch->key);
-    list_remove(&watch->of_shard);
-    struct watch_list *list = shard->watchers;
-    if (list_is_empty(&list->watches)) {
-        heap_free(list);
-        shard->watchers = NULL;
+    for (;;) {
+        struct key key = engine_watch_key(watch);
+        struct shard *shard = engine_lock(writer, &key);
+        bool is_here = engine_watch_key(watch).hash == key.hash;
+        if (is_here) {
+            list_remove(&watch->of_shard);
+        }
+        engine_unlock(writer, shard);
+        if (is_here) {
+            break;
+        }
     }
-    engine_unlock(writer, shard);
     heap_free(watch);
 }
 
@@ -65,52 +83,92 @@ bool engine_watch_is_broken(struct writer *writer, struct watch *watch)
     }
     /* A key that has expired since counts as changed, though nobody may have removed it yet. */
     struct item item;
-    struct shard *shard = keyspace_shard(&writer->engine->keyspace, watch->key.hash);
+    struct key key = engine_watch_key(watch);
+    struct shard *shard = keyspace_shard(&writer->engine->keyspace, key.hash);
     return watch->was_there &&
-           engine_find(writer, shard, &watch->key, &item) == MEMENTO_NOT_FOUND;
+           engine_find(writer, shard, &key, &item) == MEMENTO_NOT_FOUND;
+}
+
+static void watch_break(struct watch *watch)
+{
+    atomic_store_explicit(&watch->changed, true, memory_order_relaxed);
 }
 
 void watch_key_changed(struct shard *shard, const struct key *key)
 {
-    struct watch_list *list = shard->watchers;
-    LIST_EACH(node, next, &list->watches)
-    {
+    LIST_EACH (node, next, &shard->watchers) {
         struct watch *watch = CONTAINER_OF(node, struct watch, of_shard);
-        if (watch->key.hash == key->hash && watch->key.db == key->db &&
-            bytes_equal(watch->key.bytes, key->bytes)) {
-            atomic_store_explicit(&watch->changed, true, memory_order_relaxed);
+        struct key watched = engine_watch_key(watch);
+        if (watched.hash == key->hash && watched.db == key->db &&
+            bytes_equal(watched.bytes, key->bytes)) {
+            watch_break(watch);
         }
     }
 }
 
 void watch_database_flushed(struct writer *writer, struct shard *shard, int db)
 {
-    struct watch_list *list = shard->watchers;
-    if (list == NULL) {
-        return;
-    }
-    LIST_EACH(node, next, &list->watches)
-    {
+    LIST_EACH (node, next, &shard->watchers) {
         struct watch *watch = CONTAINER_OF(node, struct watch, of_shard);
+        struct key key = engine_watch_key(watch);
         struct item item;
-        if ((db < 0 || watch->key.db == db) &&
-            engine_find(writer, shard, &watch->key, &item) == MEMENTO_OK) {
-            atomic_store_explicit(&watch->changed, true, memory_order_relaxed);
+        if ((db < 0 || key.db == db) &&
+            engine_find(writer, shard, &key, &item) == MEMENTO_OK) {
+            watch_break(watch);
         }
     }
 }
 
-void watch_database_swapped(struct shard *shard, int db)
+/* ---- SWAPDB ---- */
+
+static struct key key_in_database(struct key key, uint8_t db)
 {
-    struct watch_list *list = shard->watchers;
-    if (list == NULL) {
-        return;
-    }
-    LIST_EACH(node, next, &list->watches)
-    {
+    uint64_t bytes_hash = key_hash_in_db(key.hash, key.db); /* the mixing undoes itself */
+    return (struct key){key.bytes, key_hash_in_db(bytes_hash, db), db};
+}
+
+static bool is_there(struct writer *writer, const struct key *key) UNCHECKED_LOCKING
+{
+    struct item item;
+    struct shard *shard = keyspace_shard(&writer->engine->keyspace, key->hash);
+    return engine_find(writer, shard, key, &item) == MEMENTO_OK;
+}
+
+/* Breaks the watches of the two databases in one shard, or takes them out into `moved`. */
+static void take_watches(struct writer *writer, struct shard *shard, uint8_t a, uint8_t b,
+                         struct list *moved)
+{
+    LIST_EACH (node, next, &shard->watchers) {
         struct watch *watch = CONTAINER_OF(node, struct watch, of_shard);
-        if (watch->key.db == db) {
-            atomic_store_explicit(&watch->changed, true, memory_order_relaxed);
+        struct key key = engine_watch_key(watch);
+        if (key.db != a && key.db != b) {
+            continue;
         }
+        struct key other = key_in_database(key, key.db == a ? b : a);
+        if (is_there(writer, &key) || is_there(writer, &other)) {
+            watch_break(watch);
+            continue;
+        }
+        list_remove(node);
+        list_append(moved, node);
+        atomic_store_explicit(&watch->hash, other.hash, memory_order_relaxed);
+        atomic_store_explicit(&watch->db, other.db, memory_order_relaxed);
+    }
+}
+
+void watch_databases_swapped(struct writer *writer, uint8_t a,
+                             uint8_t b) UNCHECKED_LOCKING
+{
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    struct list moved;
+    list_init(&moved);
+    for (unsigned i = 0; i < keyspace->shard_count; i++) {
+        take_watches(writer, &keyspace->shards[i], a, b, &moved);
+    }
+    LIST_EACH (node, next, &moved) {
+        struct watch *watch = CONTAINER_OF(node, struct watch, of_shard);
+        struct shard *shard = keyspace_shard(keyspace, engine_watch_key(watch).hash);
+        list_remove(node);
+        list_append(&shard->watchers, node);
     }
 }

@@ -47,9 +47,8 @@ void engine_swap_databases(struct writer *writer, unsigned a, unsigned b)
     engine_lock_all(writer);
     uint8_t of_a = physical(engine, a);
     uint8_t of_b = physical(engine, b);
-    for (unsigned i = 0; i < engine->keyspace.shard_count && a != b; i++) {
-        watch_database_swapped(&engine->keyspace.shards[i], of_a);
-        watch_database_swapped(&engine->keyspace.shards[i], of_b);
+    if (a != b) {
+        watch_databases_swapped(writer, of_a, of_b);
     }
     atomic_store_explicit(&engine->database_map[a], of_b, memory_order_relaxed);
     atomic_store_explicit(&engine->database_map[b], of_a, memory_order_relaxed);
@@ -148,7 +147,7 @@ struct sweep {
 static void sweep_told(void *context, const struct item *item)
 {
     struct sweep *sweep = context;
-    if (sweep->shard->watchers != NULL) {
+    if (!list_is_empty(&sweep->shard->watchers)) {
         struct key key =
             key_make(&sweep->writer->engine->keyspace.seed, item->key, item->db);
         watch_key_changed(sweep->shard, &key);

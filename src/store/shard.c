@@ -18,6 +18,7 @@ enum memento_status shard_init(struct shard *shard, struct pages *pages,
                                const struct hash_seed *seed, int64_t now_ms)
 {
     memset(shard, 0, sizeof(*shard));
+    list_init(&shard->watchers);
     slab_init(&shard->slab, pages);
     enum memento_status status = table_init(&shard->table, &shard->slab, seed);
     if (status != MEMENTO_OK) {

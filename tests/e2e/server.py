@@ -323,7 +323,7 @@ class Server:
                 self.exit_status = self.process.returncode
                 return False
             if not self.listen:
-                if 'ready' in self.output() or os.path.exists(self.unix_path()):
+                if 'listening on' in self.output():
                     return True
             else:
                 with contextlib.suppress(OSError):
