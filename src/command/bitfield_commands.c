@@ -255,6 +255,7 @@ static void run_write(struct field_operation *operation, struct draft *draft)
     operation->answer = adds ? after : before;
     operation->is_refused = !fits && operation->overflow == OVERFLOW_FAIL;
     if (!operation->is_refused) {
+        draft->is_unchanged = draft->is_unchanged && after == before;
         bits_write(draft->bytes, operation->offset, width, (uint64_t)after);
     }
 }
@@ -287,12 +288,14 @@ static enum memento_status run_writes(const struct call *call,
     struct shard *shard = engine_lock(call->writer, &key);
     struct item item;
     bool exists = engine_find(call->writer, shard, &key, &item) == MEMENTO_OK;
-    if (exists && item.value.len > len) {
-        len = item.value.len;
+    size_t item_len = exists ? item.value.len : 0;
+    if (item_len > len) {
+        len = item_len;
     }
     struct draft draft;
     enum memento_status status = draft_open(call, shard, &key, exists, len, &draft);
     if (status == MEMENTO_OK) {
+        draft.is_unchanged = exists && len == item_len;
         for (size_t i = 0; i < operations->count; i++) {
             struct field_operation *operation = &operations->items[i];
             if (operation->action == FIELD_GET) {

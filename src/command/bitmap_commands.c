@@ -52,14 +52,16 @@ static enum memento_status set_bit(const struct call *call, struct shard *shard,
 {
     struct item item;
     bool exists = engine_find(call->writer, shard, key, &item) == MEMENTO_OK;
+    size_t item_len = exists ? item.value.len : 0;
     size_t len = (size_t)(offset / 8) + 1;
-    if (exists && item.value.len > len) {
-        len = item.value.len;
+    if (item_len > len) {
+        len = item_len;
     }
     struct draft draft;
     enum memento_status status = draft_open(call, shard, key, exists, len, &draft);
     if (status == MEMENTO_OK) {
         *before = bits_read(bytes_of(draft.bytes, len), offset, 1);
+        draft.is_unchanged = exists && len == item_len && *before == (uint64_t)bit;
         bits_write(draft.bytes, offset, 1, bit);
         status = draft_commit(call, shard, key, &draft);
     }

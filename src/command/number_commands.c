@@ -34,6 +34,7 @@ static enum memento_status cell_store(const struct call *call, const struct cell
             engine_edit(call->writer, cell->shard, &cell->key, len, &bytes);
         if (status == MEMENTO_OK) {
             memcpy(bytes, text, len);
+            engine_edited(call->writer, cell->shard, &cell->key, true);
         }
         return status;
     }

@@ -118,6 +118,10 @@ struct scan {
 /* As Redis reads it, strtoul's way: a sign may stand before it, and nothing is 0. */
 static bool parse_cursor(struct bytes text, uint64_t *cursor)
 {
+    const char *nul = text.len > 0 ? memchr(text.data, '\0', text.len) : NULL;
+    if (nul != NULL) {
+        text.len = (size_t)(nul - text.data); /* Redis reads a C string */
+    }
     size_t at = 0;
     bool is_negative = text.len > 0 && text.data[0] == '-';
     if (text.len > 1 && (is_negative || text.data[0] == '+')) {

@@ -151,6 +151,9 @@ static void lengthen(const struct call *call, bool at_front)
             }
             memcpy(at_front ? bytes : bytes + old_len, more.data, more.len);
         }
+        if (status == MEMENTO_OK) {
+            engine_edited(call->writer, shard, &key, true);
+        }
     }
     engine_unlock(call->writer, shard);
     if (status == MEMENTO_OK) {

@@ -55,6 +55,7 @@ enum memento_status draft_open(const struct call *call, struct shard *shard,
                                struct draft *draft)
 {
     draft->len = len;
+    draft->is_unchanged = false;
     if (!exists) {
         return draft_create(len, draft);
     }
@@ -66,6 +67,7 @@ enum memento_status draft_commit(const struct call *call, struct shard *shard,
                                  const struct key *key, struct draft *draft)
 {
     if (!draft->is_new) {
+        engine_edited(call->writer, shard, key, !draft->is_unchanged);
         return MEMENTO_OK; /* the bytes were those of the entry */
     }
     enum memento_status status = engine_set(call->writer, shard, key, &draft->value,

@@ -26,6 +26,7 @@ struct draft {
     char *bytes;
     size_t len;
     bool is_new;
+    bool is_unchanged;          /* the user found that it wrote what was there already */
     struct engine_value value;  /* of a new key */
     char few[SHARD_INLINE_MAX]; /* its bytes, when they fit */
 };

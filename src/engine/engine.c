@@ -193,12 +193,15 @@ enum memento_status engine_edit(struct writer *writer, struct shard *shard,
                                 char **bytes) UNCHECKED_LOCKING
 {
     uint64_t version = shard_next_version(shard, writer->now_ms);
-    enum memento_status status =
-        shard_edit(shard, key, len, version, writer->now_ms, bytes);
-    if (status == MEMENTO_OK) {
+    return shard_edit(shard, key, len, version, writer->now_ms, bytes);
+}
+
+void engine_edited(struct writer *writer, struct shard *shard, const struct key *key,
+                   bool is_changed)
+{
+    if (is_changed) {
         changed(writer, shard, key);
     }
-    return status;
 }
 
 enum memento_status engine_set_deadline(struct writer *writer, struct shard *shard,

@@ -98,9 +98,12 @@ void engine_value_drop(struct engine_value *value);
 MUST_USE enum memento_status engine_set(struct writer *writer, struct shard *shard,
                                         const struct key *key, struct engine_value *value,
                                         int64_t deadline_ms, int64_t created_ms);
-/* Makes the existing value `len` bytes long (see shard_edit); the caller writes to *bytes. */
+/* Makes the existing value `len` bytes long (see shard_edit); the caller writes to *bytes, then
+ * says with engine_edited whether that changed anything, before it lets the shard go. */
 MUST_USE enum memento_status engine_edit(struct writer *writer, struct shard *shard,
                                          const struct key *key, size_t len, char **bytes);
+void engine_edited(struct writer *writer, struct shard *shard, const struct key *key,
+                   bool is_changed);
 MUST_USE enum memento_status engine_set_deadline(struct writer *writer,
                                                  struct shard *shard,
                                                  const struct key *key,

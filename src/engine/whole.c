@@ -139,21 +139,8 @@ enum memento_status engine_random_key(struct writer *writer, unsigned database,
 
 /* ---- expiry ---- */
 
-struct sweep {
-    struct writer *writer;
-    struct shard *shard;
-};
-
-static void sweep_told(void *context, const struct item *item)
-{
-    struct sweep *sweep = context;
-    if (!list_is_empty(&sweep->shard->watchers)) {
-        struct key key =
-            key_make(&sweep->writer->engine->keyspace.seed, item->key, item->db);
-        watch_key_changed(sweep->shard, &key);
-    }
-}
-
+/* Nobody is told of a key that expires: WATCH asks whether a key it saw is still there, and one
+ * that was already due when it was watched counts as absent throughout. */
 bool engine_sweep(struct writer *writer, unsigned index, unsigned step,
                   size_t budget) UNCHECKED_LOCKING
 {
@@ -162,11 +149,9 @@ bool engine_sweep(struct writer *writer, unsigned index, unsigned step,
     size_t removed_in_all = 0;
     for (unsigned i = index; i < keyspace->shard_count; i += step) {
         struct shard *shard = &keyspace->shards[i];
-        struct sweep sweep = {writer, shard};
         bool more = false;
         shard_lock(shard);
-        removed_in_all +=
-            shard_expire(shard, writer->now_ms, budget, sweep_told, &sweep, &more);
+        removed_in_all += shard_expire(shard, writer->now_ms, budget, NULL, NULL, &more);
         shard_unlock(shard);
         more_anywhere = more_anywhere || more;
     }

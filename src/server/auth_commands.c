@@ -86,7 +86,7 @@ static bool obey_options(struct call *call)
                 return false;
             }
         } else {
-            int shown = call->args[i].len < 128 ? (int)call->args[i].len : 128;
+            int shown = call->args[i].len < 900 ? (int)call->args[i].len : 900;
             reply_errorf(call->reply, "ERR Syntax error in HELLO option '%.*s'", shown,
                          call->args[i].data);
             return false;

@@ -52,7 +52,7 @@ void command_client_setinfo(struct call *call)
 {
     struct bytes attribute = call->args[2], value = call->args[3];
     struct session *session = call->session;
-    int shown = attribute.len < 128 ? (int)attribute.len : 128;
+    int shown = attribute.len < 900 ? (int)attribute.len : 900;
     struct buf *text = call_is(call, 2, "lib-name")  ? &session->library_name
                        : call_is(call, 2, "lib-ver") ? &session->library_version
                                                      : NULL;
@@ -173,7 +173,7 @@ static bool read_type(const struct call *call, size_t at, bool *is_normal)
         known = call_is(call, at, others[i]);
     }
     if (!known) {
-        int shown = call->args[at].len < 128 ? (int)call->args[at].len : 128;
+        int shown = call->args[at].len < 900 ? (int)call->args[at].len : 900;
         reply_errorf(call->reply, "ERR Unknown client type '%.*s'", shown,
                      call->args[at].data);
     }
@@ -406,7 +406,7 @@ static bool read_kill_user(const struct call *call, size_t at)
     if (bytes_equal(call->args[at], BYTES("default"))) {
         return true;
     }
-    int shown = call->args[at].len < 128 ? (int)call->args[at].len : 128;
+    int shown = call->args[at].len < 900 ? (int)call->args[at].len : 900;
     reply_errorf(call->reply, "ERR No such user '%.*s'", shown, call->args[at].data);
     return false;
 }

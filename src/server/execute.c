@@ -90,6 +90,33 @@ static bool arity_fits(const struct command_row *row, size_t count, bool is_resp
     return !is_resp && count == 1 && (row->flags & COMMAND_TEXT_NO_ARGS) != 0;
 }
 
+/* Whether a word is long enough to be too long a key; almost no request has one, so which words
+ * are keys is asked only then. The words of a request lie behind one another. */
+static bool has_long_word(const struct call *call)
+{
+    const struct bytes *last = &call->args[call->count - 1];
+    return last->data + last->len - call->args[0].data > MEMENTO_KEY_BYTES_MAX;
+}
+
+struct key_lengths {
+    const struct call *call;
+    bool is_over;
+};
+
+static void look_at_key(void *context, size_t position)
+{
+    struct key_lengths *lengths = context;
+    lengths->is_over =
+        lengths->is_over || lengths->call->args[position].len > MEMENTO_KEY_BYTES_MAX;
+}
+
+static COLD bool keys_fit(const struct call *call)
+{
+    struct key_lengths lengths = {call, false};
+    (void)command_each_key(call->row, call->count, look_at_key, &lengths);
+    return !lengths.is_over;
+}
+
 /* A container's subcommand has a row of its own; an unknown one is answered here. */
 static bool resolve_container(struct call *call)
 {
@@ -130,6 +157,10 @@ static ALWAYS_INLINE bool pass_gates(struct call *call, bool is_resp)
                call->row->name);
         return false;
     }
+    if (UNLIKELY(has_long_word(call)) && !keys_fit(call)) {
+        refuse(call, "ERR", "key is longer than %d bytes", MEMENTO_KEY_BYTES_MAX);
+        return false;
+    }
     if (UNLIKELY(!call->session->is_authenticated) &&
         (call->row->flags & COMMAND_NO_AUTH) == 0 &&
         config_has_secret(&call_server(call)->config, OPTION_REQUIREPASS)) {
@@ -156,6 +187,9 @@ static COLD void queue_in_multi(struct call *call)
     if (!transaction_queue(call)) {
         refused(call->session);
     }
+    struct connection *connection = call_connection(call);
+    atomic_store_explicit(&connection->shown.queued, call->session->queue_count,
+                          memory_order_relaxed);
 }
 
 /* CLIENT REPLY OFF and SKIP: what was answered is taken back. */

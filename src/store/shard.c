@@ -784,7 +784,7 @@ static void visit_choose(void *context, uint64_t index)
 #define RANDOM_TRIES 64
 /* Places in a bucket's chain that are tried: entries further down, of which there are next to
  * none, are found by the walk only. */
-#define RANDOM_PLACES (2 * BUCKET_SLOTS)
+#define RANDOM_PLACES (4 * BUCKET_SLOTS)
 
 enum memento_status shard_random(struct shard *shard, uint8_t db, int64_t now_ms,
                                  struct random *random, struct item *item)

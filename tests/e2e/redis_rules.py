@@ -28,6 +28,7 @@ CONFIG_SAME = {
 
 CLIENT_NEEDED = (b'id', b'addr', b'name', b'db')
 CLIENT_SAME = (b'name', b'db', b'sub', b'psub', b'multi', b'resp', b'cmd', b'user')
+INSIDE_EXEC = b'cmd'  # Redis names EXEC there, memento the command it runs
 
 
 def kind(reply):
@@ -123,8 +124,10 @@ def client_info(request, a, b):
     left, right = client_fields(a), client_fields(b)
     if not left or not right or len(left) != 1 or len(right) != 1:
         return False
+    in_exec = left[0].get(b'multi') != b'-1'
     return all(left[0][name] == right[0][name] for name in CLIENT_SAME
-               if name in left[0] and name in right[0])
+               if name in left[0] and name in right[0]
+               and not (in_exec and name == INSIDE_EXEC))
 
 
 def client_list(request, a, b):
