@@ -321,7 +321,7 @@ class Demo:
         show_memory(self, before)
         differences = compare_number_of_keys(self)
         for program in ('redis-cli', 'memento-cli'):
-            step('reading every key back with %s and comparing' % program)
+            step('reading every key back with %s, one request at a time, and comparing' % program)
             differences += count_differences(self, program)
         step('ending the server with SIGTERM')
         status = self.server.stop()
@@ -344,4 +344,5 @@ def main():
     sys.exit(1 if differences else 0)
 
 
-main()
+if __name__ == '__main__':
+    main()

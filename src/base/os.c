@@ -78,6 +78,30 @@ ssize_t os_write(int fd, const void *data, size_t size)
     return put;
 }
 
+ssize_t os_receive(int fd, void *data, size_t size)
+{
+    if (os_must_fail(OS_READ)) {
+        return -1;
+    }
+    ssize_t got;
+    do {
+        got = recv(fd, data, size, 0);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+ssize_t os_send(int fd, const void *data, size_t size)
+{
+    if (os_must_fail(OS_WRITE)) {
+        return -1;
+    }
+    ssize_t put;
+    do {
+        put = send(fd, data, size, MSG_NOSIGNAL);
+    } while (put < 0 && errno == EINTR);
+    return put;
+}
+
 ssize_t os_writev(int fd, const struct iovec *parts, int count)
 {
     if (os_must_fail(OS_WRITE)) {

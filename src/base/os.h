@@ -53,6 +53,10 @@ static inline bool os_must_fail(enum os_call call)
  * and os_connect. */
 ssize_t os_read(int fd, void *data, size_t size);
 ssize_t os_write(int fd, const void *data, size_t size);
+/* As read and write, for sockets only: the kernel is spared the layer of files, and a closed
+ * peer raises no SIGPIPE. */
+ssize_t os_receive(int fd, void *data, size_t size);
+ssize_t os_send(int fd, const void *data, size_t size);
 ssize_t os_writev(int fd, const struct iovec *parts, int count);
 int os_open(const char *path, int flags, mode_t mode); /* adds O_CLOEXEC */
 int os_close(int fd);

@@ -171,7 +171,7 @@ static void refuse(struct acceptor *acceptor, int fd)
 {
     static const char answer[] = "-ERR max number of clients reached\r\n";
     /* Whether the client takes it or not, it is closed. */
-    if (os_write(fd, answer, sizeof(answer) - 1) < 0) {
+    if (os_send(fd, answer, sizeof(answer) - 1) < 0) {
         trace_debug("a refused client did not take its answer");
     }
     os_close(fd);

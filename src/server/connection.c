@@ -128,7 +128,7 @@ static ssize_t send_parts(struct connection *connection, const struct iovec *par
                           int count)
 {
     ssize_t sent = count == 1
-                       ? os_write(connection->fd, parts[0].iov_base, parts[0].iov_len)
+                       ? os_send(connection->fd, parts[0].iov_base, parts[0].iov_len)
                        : os_writev(connection->fd, parts, count);
     if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)) {
         return 0;

@@ -221,7 +221,7 @@ static void read_own(struct worker *worker, struct connection *connection)
         worker_doom(connection);
         return;
     }
-    ssize_t got = os_read(connection->fd, in->data + in->len, room);
+    ssize_t got = os_receive(connection->fd, in->data + in->len, room);
     if (received(worker, connection, got)) {
         in->len += (size_t)got;
         take_share(worker, connection, in->data, in->len, true);
@@ -239,7 +239,7 @@ bool gather_read(struct worker *worker, struct connection *connection)
         return false;
     }
     char *input = batch->input + batch->input_used;
-    ssize_t got = os_read(connection->fd, input, BATCH_READ_BYTES);
+    ssize_t got = os_receive(connection->fd, input, BATCH_READ_BYTES);
     if (received(worker, connection, got)) {
         batch->input_used += (size_t)got;
         take_share(worker, connection, input, (size_t)got, false);

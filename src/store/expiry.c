@@ -564,12 +564,22 @@ static bool list_has(const uint64_t *list, size_t count, uint64_t element)
     return bsearch(&element, list, count, sizeof(*list), compare_elements) != NULL;
 }
 
-bool expiry_is_listed(const struct expiry *expiry, const uint64_t *list, size_t count,
-                      uint32_t mark, uint8_t wheel, uint64_t tick)
+static bool list_has_tick(const struct expiry *expiry, const uint64_t *list, size_t count,
+                          uint32_t mark, uint8_t wheel, uint64_t tick)
 {
     const struct wheel *in = &expiry->wheels[wheel];
     uint32_t slot = slot_of(in, tick > in->current ? tick : in->current);
-    return list_has(list, count, list_element(wheel, slot, mark)) ||
+    return list_has(list, count, list_element(wheel, slot, mark));
+}
+
+bool expiry_is_listed(const struct expiry *expiry, const uint64_t *list, size_t count,
+                      uint32_t mark, uint8_t wheel, uint64_t tick, bool is_low_half)
+{
+    /* Of the ticks with this low half all but one are in the far list. */
+    uint64_t current = expiry->wheels[wheel].current;
+    uint64_t near = (current & ~(uint64_t)UINT32_MAX) | (uint32_t)tick;
+    return list_has_tick(expiry, list, count, mark, wheel, tick) ||
+           (is_low_half && list_has_tick(expiry, list, count, mark, wheel, near)) ||
            list_has(list, count, list_element(wheel, SLOT_DUE, mark)) ||
            list_has(list, count, list_element(wheel, SLOT_MOVING, mark));
 }

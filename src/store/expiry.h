@@ -76,8 +76,9 @@ bool expiry_has_passed(const struct expiry *expiry, uint64_t tick);
 
 /* Tests: CHECKs counts and bitmaps; the number of blocks in use. */
 size_t expiry_verify(const struct expiry *expiry);
-/* Tests: a filing with this mark lies where an entry that says so is looked for. `list` comes
- * from expiry_list (heap_free it; NULL without memory). */
+/* Tests: a filing with this mark lies where an entry filed at `tick` looks for it, or at
+ * another tick with the same low half. `list` comes from expiry_list (heap_free it; NULL
+ * without memory). */
 MUST_USE uint64_t *expiry_list(const struct expiry *expiry, size_t *count);
 bool expiry_is_listed(const struct expiry *expiry, const uint64_t *list, size_t count,
-                      uint32_t mark, uint8_t wheel, uint64_t tick);
+                      uint32_t mark, uint8_t wheel, uint64_t tick, bool is_low_half);

@@ -846,21 +846,6 @@ static void census_large(struct census *census, const struct large *large, size_
     }
 }
 
-/* Somewhere in the wheel there is the filing that the entry relies on. */
-static bool census_is_filed(const struct census *census, const struct item *item,
-                            uint64_t hash)
-{
-    uint64_t tick = item_filed_tick(item);
-    while (!expiry_is_listed(census->shard->expiry, census->filings, census->filing_count,
-                             table_mark(hash), item->wheel, tick)) {
-        if (!item->has_filed || tick <= UINT32_MAX) {
-            return false;
-        }
-        tick -= 1ull << 32; /* the entry knows only the low half */
-    }
-    return true;
-}
-
 static void visit_census(void *context, uint64_t index)
 {
     struct census *census = context;
@@ -882,7 +867,9 @@ static void visit_census(void *context, uint64_t index)
     if (item.deadline_ms != ENTRY_NO_DEADLINE) {
         census->deadlines++;
         census->keys_with_deadline[item.db]++;
-        CHECK(census_is_filed(census, &item, entry_hash(entry, shard->table.seed)));
+        uint32_t mark = table_mark(entry_hash(entry, shard->table.seed));
+        CHECK(expiry_is_listed(shard->expiry, census->filings, census->filing_count, mark,
+                               item.wheel, item_filed_tick(&item), item.has_filed));
     }
 }
 

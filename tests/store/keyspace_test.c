@@ -3,12 +3,11 @@
 #include "store/keyspace.h"
 
 #include "base/check.h"
-#include "base/os.h"
 #include "base/random.h"
 #include "base/thread.h"
+#include "store/no_memory.h"
 #include "support/test.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +42,7 @@ static void shards_share_the_keys_evenly(void **state)
 
 static void init_answers_each_failure_and_keeps_nothing(void **state)
 {
+    SKIP_UNDER_THREAD_SANITIZER();
     (void)state;
     bool has_succeeded = false;
     for (uint64_t nth = 1; !has_succeeded; nth++) {

@@ -5,7 +5,7 @@
 
 #define MODEL_KEYS  3000
 #define MODEL_DBS   3
-#define MODEL_STEPS 150000
+#define MODEL_STEPS 400000
 
 struct model_key {
     bool is_stored; /* due or not, until it is told or overwritten */
@@ -414,7 +414,7 @@ static void a_shard_does_what_an_array_does(void **state)
             m->active = 1 + (unsigned)roll(m, MODEL_KEYS);
         }
         model_step(m);
-        if (step % 1000 == 0) {
+        if (step % 2500 == 0) {
             model_check(m);
         }
     }

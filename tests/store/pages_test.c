@@ -1,10 +1,9 @@
 /* pages_test.c - who gets which page, what is in it, and that memory goes back. */
 #include "store/pages.h"
 
-#include "base/os.h"
+#include "store/no_memory.h"
 #include "support/test.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +145,7 @@ static void the_memory_of_many_free_pages_goes_back(void **state)
 
 static void create_answers_each_failure_of_the_system(void **state)
 {
+    SKIP_UNDER_THREAD_SANITIZER();
     (void)state;
     bool has_succeeded = false;
     for (uint64_t nth = 1; !has_succeeded; nth++) {
@@ -165,6 +165,7 @@ static void create_answers_each_failure_of_the_system(void **state)
 
 static void less_address_space_is_better_than_none(void **state)
 {
+    SKIP_UNDER_THREAD_SANITIZER();
     (void)state;
     os_fail_at(OS_MEMORY, 2, ENOMEM, false); /* the first attempt to reserve */
     struct pages *pages = NULL;

@@ -1,9 +1,7 @@
 /* shard_test.c - storing over what is there, values of any size, and running out of memory. */
-#include "base/os.h"
 #include "base/random.h"
 #include "store/fixture.h"
-
-#include <errno.h>
+#include "store/no_memory.h"
 
 static const char *value_at(struct fixture *f, const struct key *key)
 {
@@ -14,6 +12,7 @@ static const char *value_at(struct fixture *f, const struct key *key)
 
 static void a_value_of_the_same_class_is_written_in_place(void **state)
 {
+    SKIP_UNDER_THREAD_SANITIZER();
     struct fixture *f = *state;
     put(f, K("key"), B("0123456789"), ENTRY_NO_DEADLINE);
     const char *before = value_at(f, K("key"));
@@ -459,6 +458,7 @@ static enum memento_status change_deadline(struct fixture *f, unsigned i)
 /* Each allocation that a change makes is refused once, and everything is as before. */
 static void without_memory_everything_stays_as_it_was(void **state)
 {
+    SKIP_UNDER_THREAD_SANITIZER();
     struct fixture *f = *state;
     static enum memento_status (*const changes[])(struct fixture *, unsigned) = {
         change_new, change_long_key, change_longer, change_edit, change_deadline};
@@ -499,6 +499,7 @@ static void without_memory_everything_stays_as_it_was(void **state)
 
 static void a_refused_block_stays_the_callers(void **state)
 {
+    SKIP_UNDER_THREAD_SANITIZER();
     struct fixture *f = *state;
     char text[9000] = {'a'};
     struct large *large = large_of(bytes_of(text, sizeof(text)));

@@ -1,12 +1,11 @@
 /* table_test.c - growing, shrinking, long chains, and scans while all that happens. */
 #include "store/table.h"
 
-#include "base/os.h"
 #include "base/random.h"
 #include "store/entry.h"
+#include "store/no_memory.h"
 #include "support/test.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +229,7 @@ static void scan_positions_order_keys_by_their_reversed_hash(void **state)
 
 static void without_memory_the_table_stays_as_it_was(void **state)
 {
+    SKIP_UNDER_THREAD_SANITIZER();
     struct fixture *f = *state;
     unsigned refused = 0;
     uint64_t inserted = 0;
@@ -265,6 +265,7 @@ static void without_memory_the_table_stays_as_it_was(void **state)
 
 static void init_answers_each_failure(void **state)
 {
+    SKIP_UNDER_THREAD_SANITIZER();
     struct fixture *f = *state;
     bool has_succeeded = false;
     for (uint64_t nth = 1; !has_succeeded; nth++) {
