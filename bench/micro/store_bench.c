@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,6 +58,16 @@ static size_t rss_bytes(void)
     }
     fclose(file);
     return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Of the calling thread. */
+static long page_faults(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage) != 0) {
+        fail("cannot read the thread's usage");
+    }
+    return usage.ru_minflt + usage.ru_majflt;
 }
 
 /* "key:000000000017": the number in as many digits as fill the key. */
@@ -206,17 +217,16 @@ static void workload_run(struct workload *work)
     char value[VALUE_MAX];
     memset(value, 'w', sizeof(value));
     struct key keys[BATCH_MAX];
+    uint64_t hashes[BATCH_MAX];
     for (unsigned done = 0; done < OPERATIONS; done += work->batch) {
         unsigned count = OPERATIONS - done < work->batch ? OPERATIONS - done : work->batch;
         for (unsigned i = 0; i < count; i++) {
             const char *name = work->names + (size_t)(done + i) * work->key_bytes;
             keys[i] = key_make(&seed, bytes_of(name, work->key_bytes), 0);
+            hashes[i] = keys[i].hash;
         }
-        for (unsigned i = 0; count > 1 && i < count; i++) {
-            keyspace_prefetch_bucket(work->keyspace, keys[i].hash);
-        }
-        for (unsigned i = 0; count > 1 && i < count; i++) {
-            keyspace_prefetch_entry(work->keyspace, keys[i].hash);
+        if (count > 1) {
+            keyspace_prefetch(work->keyspace, hashes, count);
         }
         for (unsigned i = 0; i < count; i++) {
             if (work->is_set) {
@@ -260,9 +270,12 @@ static void measure_speed(const struct options *options)
     static const struct shape shape = {16, 32, 0};
     static const unsigned batches[] = {1, 16, 64};
     struct keyspace *keyspace = keyspace_new();
+    uint64_t fill_begin = clock_thread_cpu_ns();
     fill(keyspace, &shape, options->keys);
     printf("ns of thread CPU time an operation, %.1fM keys of 16+32, median of %u rounds\n",
            (double)options->keys / 1e6, options->rounds);
+    printf("  fill, batch 1 %8.1f (once)\n",
+           (double)(clock_thread_cpu_ns() - fill_begin) / (double)options->keys);
     double times[2][ARRAY_LEN(batches)][ROUNDS_MAX];
     for (unsigned round = 0; round < options->rounds; round++) {
         for (unsigned i = 0; i < 2 * ARRAY_LEN(batches); i++) {
@@ -298,6 +311,7 @@ static void measure_growth(const struct options *options)
     char text[KEY_MAX];
     char value[VALUE_MAX];
     memset(value, 'v', sizeof(value));
+    long faults = page_faults();
     uint64_t before = clock_thread_cpu_ns();
     for (uint64_t i = 0; i < GROWTH_KEYS; i++) {
         struct key key = key_make(&seed, key_write(text, shape.key_bytes, i), 0);
@@ -310,8 +324,9 @@ static void measure_growth(const struct options *options)
         histogram[took < 2 ? 0 : 63 - __builtin_clzll(took)]++;
     }
     printf("growth to %.0fM keys, one put at a time: mean %.0f ns (with reading the clock), "
-           "longest %.1f us\n",
-           GROWTH_KEYS / 1e6, (double)total / GROWTH_KEYS, (double)longest / 1e3);
+           "longest %.1f us, %ld page faults in all\n",
+           GROWTH_KEYS / 1e6, (double)total / GROWTH_KEYS, (double)longest / 1e3,
+           page_faults() - faults);
     for (unsigned i = 0; i < HISTOGRAM_LEN; i++) {
         if (histogram[i] > 0) {
             printf("  %9.1f us to %9.1f us %10llu\n", (double)(1ull << i) / 1e3,
@@ -326,6 +341,7 @@ struct runner {
     struct workload work;
     pthread_barrier_t *barrier;
     uint64_t took_ns;
+    uint64_t cpu_ns;
 };
 
 static void runner_body(void *context)
@@ -333,14 +349,22 @@ static void runner_body(void *context)
     struct runner *runner = context;
     pthread_barrier_wait(runner->barrier);
     uint64_t begin = clock_monotonic_ns();
+    uint64_t cpu_begin = clock_thread_cpu_ns();
     workload_run(&runner->work);
+    runner->cpu_ns = clock_thread_cpu_ns() - cpu_begin;
     runner->took_ns = clock_monotonic_ns() - begin;
 }
 
-/* Operations a second of `count` threads together, by the slowest. */
-static double run_threads(struct keyspace *keyspace, const struct shape *shape, uint64_t keys,
-                          bool is_set, unsigned count, uint64_t number)
+/* What `count` threads together do. */
+struct rate {
+    double per_s[ROUNDS_MAX];  /* operations, by the slowest thread */
+    double cpu_ns[ROUNDS_MAX]; /* of an operation: what contention costs beyond waiting */
+};
+
+static void run_threads(struct keyspace *keyspace, const struct shape *shape, uint64_t keys,
+                        bool is_set, unsigned count, unsigned round, struct rate *rate)
 {
+    uint64_t number = round * 4 + is_set * 2 + count;
     struct runner runners[2];
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, count);
@@ -356,13 +380,16 @@ static double run_threads(struct keyspace *keyspace, const struct shape *shape, 
         }
     }
     uint64_t slowest = 0;
+    uint64_t cpu_ns = 0;
     for (unsigned i = 0; i < count; i++) {
         thread_join(&runners[i].thread);
+        cpu_ns += runners[i].cpu_ns;
         slowest = runners[i].took_ns > slowest ? runners[i].took_ns : slowest;
         heap_free(runners[i].work.names);
     }
     pthread_barrier_destroy(&barrier);
-    return (double)count * OPERATIONS / ((double)slowest / 1e9);
+    rate->per_s[round] = (double)count * OPERATIONS / ((double)slowest / 1e9);
+    rate->cpu_ns[round] = (double)cpu_ns / count / OPERATIONS;
 }
 
 static void measure_threads(const struct options *options)
@@ -370,20 +397,24 @@ static void measure_threads(const struct options *options)
     static const struct shape shape = {16, 32, 0};
     struct keyspace *keyspace = keyspace_new();
     fill(keyspace, &shape, options->keys);
-    printf("%u shards, %.1fM keys, batches of %u, million operations a second, medians\n",
-           SHARDS, (double)options->keys / 1e6, BATCH_MAX);
-    double rates[2][2][ROUNDS_MAX];
+    printf("%u shards, %.1fM keys, batches of %u, medians of %u rounds\n", SHARDS,
+           (double)options->keys / 1e6, BATCH_MAX, options->rounds);
+    static struct rate rates[2][2];
     for (unsigned round = 0; round < options->rounds; round++) {
         for (unsigned i = 0; i < 4; i++) {
-            rates[i / 2][i % 2][round] = run_threads(keyspace, &shape, options->keys, i / 2,
-                                                     i % 2 + 1, round * 4 + i);
+            run_threads(keyspace, &shape, options->keys, i / 2, i % 2 + 1, round,
+                        &rates[i / 2][i % 2]);
         }
     }
     for (unsigned is_set = 0; is_set < 2; is_set++) {
-        double one = median(rates[is_set][0], options->rounds);
-        double two = median(rates[is_set][1], options->rounds);
-        printf("  %s 1 thread %6.1f  2 threads %6.1f  ratio %.2f\n", is_set ? "set" : "get",
-               one / 1e6, two / 1e6, two / one);
+        double one = median(rates[is_set][0].per_s, options->rounds);
+        double two = median(rates[is_set][1].per_s, options->rounds);
+        double cpu_one = median(rates[is_set][0].cpu_ns, options->rounds);
+        double cpu_two = median(rates[is_set][1].cpu_ns, options->rounds);
+        printf("  %s million a second: 1 thread %.1f, 2 threads %.1f, ratio %.2f; "
+               "CPU ns each: %.1f, %.1f, ratio %.2f\n",
+               is_set ? "set" : "get", one / 1e6, two / 1e6, two / one, cpu_one, cpu_two,
+               cpu_two / cpu_one);
     }
     keyspace_delete(keyspace);
 }

@@ -45,12 +45,18 @@ bool buf_grow(struct buf *buf, size_t more)
         return fail(buf);
     }
     size_t needed = buf->len + more;
+    if (buf->max != 0 && needed > buf->max) {
+        return fail(buf);
+    }
     size_t cap = buf->cap > SIZE_MAX / 2 ? SIZE_MAX : buf->cap * 2;
     if (cap < BUF_BYTES_MIN) {
         cap = BUF_BYTES_MIN;
     }
     if (cap < needed) {
         cap = needed;
+    }
+    if (buf->max != 0 && cap > buf->max) {
+        cap = buf->max;
     }
     char *data = heap_realloc(buf->data, cap);
     if (data == NULL) {

@@ -15,6 +15,7 @@ struct buf {
     char *data;
     size_t len;
     size_t cap;
+    size_t max; /* growing beyond it fails as running out of memory does; 0: no limit */
     bool failed;
 };
 

@@ -64,7 +64,7 @@ static bool parse_field_offset(const struct call *call, size_t at,
     int64_t offset;
     if (!number_parse_int64(word, &offset) || offset < 0 ||
         (in_fields && __builtin_mul_overflow(offset, operation->width, &offset)) ||
-        offset / 8 >= MEMENTO_VALUE_BYTES_MAX) {
+        (uint64_t)offset / 8 >= call->writer->value_bytes_max) {
         reply_error(call->reply, "ERR bit offset is not an integer or out of range");
         return false;
     }
@@ -281,7 +281,7 @@ static enum memento_status run_writes(const struct call *call,
                                       struct field_operations *operations)
 {
     size_t len = (size_t)((operations->end + 7) / 8);
-    if (len > (size_t)MEMENTO_VALUE_BYTES_MAX) {
+    if (len > call->writer->value_bytes_max) {
         return MEMENTO_ERR_TOO_LARGE;
     }
     struct key key = call_key(call, 1);

@@ -19,7 +19,7 @@ static bool parse_offset(const struct call *call, size_t at, uint64_t *offset)
 {
     int64_t number;
     if (!number_parse_int64(call->args[at], &number) || number < 0 ||
-        number / 8 >= MEMENTO_VALUE_BYTES_MAX) {
+        (uint64_t)number / 8 >= call->writer->value_bytes_max) {
         reply_error(call->reply, "ERR bit offset is not an integer or out of range");
         return false;
     }

@@ -51,7 +51,7 @@ void call_syntax_error(const struct call *call)
 
 bool call_value_fits(const struct call *call, uint64_t len)
 {
-    if (len > (uint64_t)MEMENTO_VALUE_BYTES_MAX) {
+    if (len > call->writer->value_bytes_max) {
         call_failed(call, MEMENTO_ERR_TOO_LARGE);
         return false;
     }
@@ -60,7 +60,9 @@ bool call_value_fits(const struct call *call, uint64_t len)
 
 void call_reply_found(const struct call *call, struct bytes value, struct large *large)
 {
-    if (LIKELY(large == NULL || value.len < PIN_BYTES_MIN)) {
+    /* A pin keeps the whole block alive, so a small part of one is copied. */
+    if (LIKELY(large == NULL || value.len < PIN_BYTES_MIN ||
+               value.len < large->cap / 4)) {
         reply_value(call->reply, value);
     } else {
         reply_value_pinned(call->reply, value, large_take(large));

@@ -20,7 +20,8 @@ void engine_fini(struct engine *engine)
 
 enum memento_status writer_init(struct writer *writer, struct engine *engine)
 {
-    *writer = (struct writer){.engine = engine};
+    *writer = (struct writer){.engine = engine,
+                              .value_bytes_max = (size_t)MEMENTO_VALUE_BYTES_MAX};
     uint64_t seed;
     enum memento_status status = random_bytes(&seed, sizeof(seed));
     random_init(&writer->random, seed);

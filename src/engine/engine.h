@@ -40,7 +40,8 @@ void engine_fini(struct engine *engine);
 
 struct writer {
     struct engine *engine;
-    int64_t now_ms; /* the owner sets it once a turn */
+    int64_t now_ms;         /* the owner sets it once a turn */
+    size_t value_bytes_max; /* the owner sets it: how long a value may become */
     struct random random;
     unsigned span_depth; /* > 0: `held` shards are locked until it is 0 again */
     uint64_t held[MEMENTO_SHARDS_MAX / 64];

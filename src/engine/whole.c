@@ -5,6 +5,9 @@
 
 /* A cursor is a shard and a position in it (table.h). */
 #define CURSOR_POSITION_BITS KEY_BUCKET_BITS
+/* Buckets a scan looks at before others may have the shard again. */
+#define BUCKETS_A_LOCK 64
+
 #define CURSOR_POSITION_MASK ((1ull << CURSOR_POSITION_BITS) - 1)
 
 /* The locks of commands on the whole keyspace: one shard at a time, unless EXEC holds all. */
@@ -95,10 +98,12 @@ uint64_t engine_scan(struct writer *writer, uint64_t cursor, unsigned database,
     while (index < keyspace->shard_count) {
         struct shard *shard = &keyspace->shards[index];
         lock_one(writer, shard);
+        size_t pause = work + BUCKETS_A_LOCK;
         do {
             position = shard_scan(shard, position, writer->now_ms, scan_visit, &scan);
             work++;
-        } while (position != 0 && scan.visited < count && work < work_max);
+        } while (position != 0 && scan.visited < count && work < work_max &&
+                 work < pause);
         unlock_one(writer, shard);
         if (position == 0) {
             index++;

@@ -265,6 +265,7 @@ static bool add_pin(struct reply *reply, struct bytes value, void *owner)
         reply->pin_cap = cap;
     }
     reply->pins[reply->pin_count++] = (struct pin){reply->out->len, value, owner};
+    reply->pinned_bytes += value.len;
     return true;
 }
 

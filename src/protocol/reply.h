@@ -39,6 +39,7 @@ struct reply {
     /* Values that are sent from where they lie; in order of `at`. */
     struct pin *pins;
     size_t pin_count, pin_cap;
+    size_t pinned_bytes;          /* of all pins */
     void (*release)(void *owner); /* for the owner of a pin that was copied after all */
 };
 

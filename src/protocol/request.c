@@ -368,15 +368,22 @@ static bool decode_quoted(char *line, size_t len, char quote, size_t *at, size_t
 }
 
 /* Decoding never makes a word longer, so it can be written where it was read. */
-bool words_split(struct words *words, char *line, size_t len)
+enum split_status { SPLIT_WHOLE, SPLIT_UNBALANCED, SPLIT_TOO_MANY };
+
+static enum split_status split_line(struct words *words, char *line, size_t len,
+                                    size_t words_max)
 {
+    size_t first = words->count;
     size_t at = 0;
     for (;;) {
         while (at < len && is_blank(line[at])) {
             at++;
         }
         if (at == len) {
-            return true;
+            return SPLIT_WHOLE;
+        }
+        if (words->count - first == words_max) {
+            return SPLIT_TOO_MANY;
         }
         size_t word = at;
         size_t to = at;
@@ -384,16 +391,21 @@ bool words_split(struct words *words, char *line, size_t len)
             char c = line[at++];
             if (c == '"' || c == '\'') {
                 if (!decode_quoted(line, len, c, &at, &to)) {
-                    return false;
+                    return SPLIT_UNBALANCED;
                 }
             } else {
                 line[to++] = c;
             }
         }
         if (!words_add(words, line + word, to - word)) {
-            return false;
+            return SPLIT_UNBALANCED;
         }
     }
+}
+
+bool words_split(struct words *words, char *line, size_t len)
+{
+    return split_line(words, line, len, SIZE_MAX) == SPLIT_WHOLE;
 }
 
 /* Throws away what has come of an over-long line. The error is answered at its end, so that
@@ -434,17 +446,19 @@ static enum request_status parse_line(struct parser *parser, char *input, size_t
         line_len--;
     }
     size_t first = words->count;
-    if (!words_split(words, input, line_len)) {
+    switch (split_line(words, input, line_len, limits->words_max)) {
+    case SPLIT_WHOLE:
+        break;
+    case SPLIT_UNBALANCED:
         words->count = first;
         return refuse(request, REQUEST_BAD,
                       "Protocol error: unbalanced quotes in request");
-    }
-    request->first = first;
-    request->count = words->count - first;
-    if (request->count > limits->words_max) {
+    case SPLIT_TOO_MANY:
         words->count = first;
         return refuse(request, REQUEST_BAD, "Protocol error: too many words in a line");
     }
+    request->first = first;
+    request->count = words->count - first;
     return request->count == 0 ? REQUEST_EMPTY : REQUEST_READY;
 }
 

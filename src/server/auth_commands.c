@@ -105,7 +105,9 @@ static bool is_let_in(struct call *call)
 static void speak(struct call *call, enum dialect dialect)
 {
     call->session->dialect = dialect;
-    call->reply->dialect = dialect; /* this answer is already in it */
+    if (call->reply->depth == 0) {      /* a list that EXEC began as text ends as text */
+        call->reply->dialect = dialect; /* this answer is already in it */
+    }
 }
 
 static void reply_hello(struct call *call)

@@ -22,6 +22,11 @@
 #define BATCH_INPUT_BYTES (512 * 1024)
 #define BATCH_READ_BYTES  (64 * 1024)
 
+/* More than this in buffers of connections, or in requests, and the batch runs before the next
+ * socket is read: what clients send at once must not decide how much memory is used. */
+#define BATCH_OWN_BYTES (4 * 1024 * 1024)
+#define BATCH_REQUESTS  16384
+
 /* Requests whose lines are prefetched together: 16 to 256 measured the same, fewer were worse. */
 #define BATCH_PREFETCH 64
 
@@ -40,6 +45,7 @@ struct share {
 struct batch {
     char *input;
     size_t input_used;
+    size_t own_bytes; /* read into buffers of connections */
     struct words words;
     struct parsed *requests;
     size_t request_count, request_cap;

@@ -134,7 +134,8 @@ static void publish_own(struct call *call)
 {
     struct connection *own = call_connection(call);
     atomic_store_explicit(&own->last_row, call->row, memory_order_relaxed);
-    atomic_store_explicit(&own->active_ms, call->writer->now_ms, memory_order_relaxed);
+    atomic_store_explicit(&own->active_ms, call_worker(call)->monotonic_ms,
+                          memory_order_relaxed);
     atomic_store_explicit(&own->database, call->session->database, memory_order_relaxed);
     atomic_store_explicit(&own->dialect, (uint8_t)call->session->dialect,
                           memory_order_relaxed);
@@ -158,7 +159,7 @@ void command_client_info(struct call *call)
     publish_own(call);
     struct clients *clients = &call_server(call)->clients;
     lock_acquire(&clients->lock);
-    client_print(call_connection(call), call->writer->now_ms, &text);
+    client_print(call_connection(call), call_worker(call)->monotonic_ms, &text);
     lock_release(&clients->lock);
     reply_clients(call, &text);
 }
@@ -225,7 +226,7 @@ static void list_wanted(void *context, struct connection *connection)
 
 static void list_all(struct call *call, bool anybody)
 {
-    struct listing listing = {.now_ms = call->writer->now_ms};
+    struct listing listing = {.now_ms = call_worker(call)->monotonic_ms};
     buf_init(&listing.text);
     publish_own(call);
     if (anybody) {
@@ -276,7 +277,7 @@ static void list_by_id(struct call *call)
     }
     qsort(ids, count, sizeof(*ids), compare_ids);
     struct listing listing = {
-        .now_ms = call->writer->now_ms, .ids = ids, .id_count = count};
+        .now_ms = call_worker(call)->monotonic_ms, .ids = ids, .id_count = count};
     buf_init(&listing.text);
     buf_init(&listing.found);
     publish_own(call);

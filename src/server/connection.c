@@ -28,8 +28,8 @@ struct connection *connection_create(struct worker *worker, int fd, uint64_t id)
     parser_init(&connection->parser);
     buf_init(&connection->in);
     connection->unsent_last = &connection->unsent_first;
-    connection->created_ms = worker->writer.now_ms;
-    atomic_init(&connection->active_ms, worker->writer.now_ms);
+    connection->created_ms = worker->monotonic_ms;
+    atomic_init(&connection->active_ms, worker->monotonic_ms);
     list_init(&connection->of_worker);
     list_init(&connection->of_waiting);
     list_init(&connection->of_clients);
@@ -49,6 +49,18 @@ static void drop_unsent(struct connection *connection)
     }
     connection->unsent_last = &connection->unsent_first;
     connection->unsent_bytes = 0;
+    connection->pinned_bytes = 0;
+}
+
+/* A socket that is closed with unread input resets the connection, and the peer loses replies
+ * that were on their way. So what has come is read and thrown away first. */
+static void close_gently(int fd)
+{
+    char waste[16 * 1024];
+    (void)shutdown(fd, SHUT_WR);
+    for (int i = 0; i < 64 && os_receive(fd, waste, sizeof(waste)) > 0; i++) {
+    }
+    os_close(fd);
 }
 
 void connection_destroy(struct connection *connection)
@@ -56,7 +68,7 @@ void connection_destroy(struct connection *connection)
     struct session *session = &connection->session;
     clients_remove(&connection->worker->server->clients, connection);
     transaction_forget(session, &connection->worker->writer);
-    os_close(connection->fd);
+    close_gently(connection->fd);
     drop_unsent(connection);
     parser_fini(&connection->parser);
     buf_fini(&connection->in);
@@ -85,6 +97,7 @@ static bool keep_unsent(struct connection *connection, struct bytes bytes, void 
     *connection->unsent_last = unsent;
     connection->unsent_last = &unsent->next;
     connection->unsent_bytes += sizeof(*unsent) + copied;
+    connection->pinned_bytes += owner == NULL ? 0 : bytes.len;
     return true;
 }
 
@@ -115,12 +128,34 @@ static void unsent_advance(struct connection *connection, size_t sent)
         sent -= step;
         if (unsent->owner == NULL) {
             connection->unsent_bytes -= step;
+        } else {
+            connection->pinned_bytes -= step;
         }
         if (unsent->bytes.len > 0) {
             return;
         }
         drop_first_unsent(connection);
     }
+}
+
+size_t connection_unsent_cost(const struct connection *connection)
+{
+    size_t cost = connection->unsent_bytes;
+    for (const struct unsent *unsent = connection->unsent_first; unsent != NULL;
+         unsent = unsent->next) {
+        const struct large *large = unsent->owner;
+        if (large != NULL && large_is_detached(large)) {
+            cost += large->cap;
+        }
+    }
+    return cost;
+}
+
+/* A client that takes its replies is not idle. */
+static void note_progress(struct connection *connection)
+{
+    atomic_store_explicit(&connection->active_ms, connection->worker->monotonic_ms,
+                          memory_order_relaxed);
 }
 
 /* Bytes written, 0 when the socket is full; -1 when the peer is gone. */
@@ -153,6 +188,7 @@ bool connection_flush(struct connection *connection)
             return false;
         }
         unsent_advance(connection, (size_t)sent);
+        note_progress(connection);
         if ((size_t)sent < wanted) {
             return true; /* the socket is full */
         }

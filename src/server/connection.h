@@ -36,6 +36,7 @@ struct connection {
     struct buf in; /* an unfinished request, or requests that wait for their turn */
     struct unsent *unsent_first, **unsent_last;
     size_t unsent_bytes; /* pinned values not counted */
+    size_t pinned_bytes; /* those of the pinned values */
 
     bool is_closing;  /* to be destroyed at the end of the turn */
     bool input_ended; /* the peer has closed its sending side */
@@ -44,7 +45,7 @@ struct connection {
     struct list of_waiting;
     struct list of_clients; /* registry, under its lock */
 
-    /* For CLIENT LIST and the idle timeout; read by other threads. */
+    /* For CLIENT LIST and the idle timeout; read by other threads. Monotonic milliseconds. */
     int64_t created_ms;
     _Atomic int64_t active_ms;
     _Atomic uint64_t commands;
@@ -68,6 +69,10 @@ static inline struct connection *connection_of_session(struct session *session)
 struct connection *connection_create(struct worker *worker, int fd, uint64_t id);
 /* Closes the socket. */
 void connection_destroy(struct connection *connection);
+
+/* Memory that this client's unread replies cost: what was copied for it, and pinned values that
+ * no key holds any more. Looks at the values one by one, so ask it only when it may matter. */
+size_t connection_unsent_cost(const struct connection *connection);
 
 /* Sends what is unsent as far as the socket takes it. False when the peer is gone. */
 bool connection_flush(struct connection *connection);

@@ -3,6 +3,7 @@
 
 #include "base/trace.h"
 #include "command/transaction.h"
+#include "server/batch.h"
 #include "server/dispatch.h"
 #include "server/server.h"
 
@@ -207,10 +208,13 @@ static COLD void take_back(struct worker *worker, struct session *session, size_
 static COLD void answer_error(struct worker *worker, const struct parsed *parsed)
 {
     refused(&parsed->connection->session);
-    reply_errorf(&worker->reply, "ERR %s", parsed->error);
+    const struct buf *errors = &worker->batch->errors;
+    const char *error =
+        errors->failed ? "out of memory" : errors->data + parsed->error_at;
+    reply_errorf(&worker->reply, "ERR %s", error);
     if (parsed->is_broken) {
         trace_info("client %llu: %s: closed",
-                   (unsigned long long)parsed->connection->session.id, parsed->error);
+                   (unsigned long long)parsed->connection->session.id, error);
         parsed->connection->session.close_after_reply = true;
     }
 }

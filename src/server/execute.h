@@ -15,10 +15,12 @@ struct parsed {
     uint32_t word_count;
     bool is_resp;
     bool hash_known;
-    bool is_error;     /* `error` is the answer */
-    bool is_broken;    /* ... and the connection is closed behind it */
-    uint64_t key_hash; /* of the bytes of the first key */
-    const char *error; /* owned by the batch */
+    bool is_error;  /* `error` is the answer */
+    bool is_broken; /* ... and the connection is closed behind it */
+    union {
+        uint64_t key_hash; /* of the bytes of the first key */
+        size_t error_at;   /* where the error's text begins in batch->errors */
+    };
 };
 
 /* Its worker. Replies through worker->reply, whose dialect it sets. */

@@ -1,6 +1,7 @@
 /* gather.c - phase 1 of a turn: bytes from sockets become parsed requests; see batch.h. */
 #include "base/heap.h"
 #include "base/os.h"
+#include "base/trace.h"
 #include "server/batch.h"
 #include "server/server.h"
 
@@ -93,8 +94,15 @@ static COLD void parse_error(struct worker *worker, struct parsed *parsed,
     parsed->is_error = true;
     parsed->is_broken = broken;
     /* An offset until the batch runs: the buffer may still move. */
-    parsed->key_hash = batch->errors.len;
+    parsed->error_at = batch->errors.len;
     buf_append(&batch->errors, request->error, strlen(request->error) + 1);
+}
+
+/* A password that CONFIG SET has taken away binds nobody any more. */
+static bool is_trusted(const struct connection *connection)
+{
+    return connection->session.is_authenticated ||
+           !config_has_secret(&connection->worker->server->config, OPTION_REQUIREPASS);
 }
 
 /* Parses what stands at input[0, len): the bytes used. *more: requests are left that may only
@@ -106,7 +114,7 @@ static size_t parse_all(struct worker *worker, struct connection *connection, ch
     size_t used = 0;
     *more = false;
     while (used < len) {
-        const struct request_limits *limits = connection->session.is_authenticated
+        const struct request_limits *limits = LIKELY(is_trusted(connection))
                                                   ? &batch->limits
                                                   : &batch->limits_unauthenticated;
         struct request request;
@@ -180,6 +188,13 @@ static void take_share(struct worker *worker, struct connection *connection, cha
 static size_t own_room(struct connection *connection)
 {
     struct buf *in = &connection->in;
+    const struct config *config = &connection->worker->server->config;
+    if (in->len >= (uint64_t)config_number(config, OPTION_CLIENT_QUERY_LIMIT)) {
+        trace_warning(
+            "client %llu: a request of more than client-query-buffer-limit: closed",
+            (unsigned long long)connection->session.id);
+        return 0;
+    }
     size_t wants = parser_wants(&connection->parser);
     size_t missing = wants > in->len ? wants - in->len : 0;
     size_t room = missing > OWN_READ_BYTES ? missing : OWN_READ_BYTES;
@@ -193,11 +208,18 @@ static size_t own_room(struct connection *connection)
     return room < OWN_READ_BYTES_MAX ? room : OWN_READ_BYTES_MAX;
 }
 
+/* True when a batch holds so much that it has to run before anything else is read. */
+static bool is_full(const struct batch *batch)
+{
+    return batch->input_used + BATCH_READ_BYTES > BATCH_INPUT_BYTES ||
+           batch->own_bytes > BATCH_OWN_BYTES || batch->request_count > BATCH_REQUESTS;
+}
+
 /* Says what a read gave: true when there are bytes to parse. */
 static bool received(struct worker *worker, struct connection *connection, ssize_t got)
 {
     if (LIKELY(got > 0)) {
-        atomic_store_explicit(&connection->active_ms, worker->writer.now_ms,
+        atomic_store_explicit(&connection->active_ms, worker->monotonic_ms,
                               memory_order_relaxed);
         uint64_t total =
             atomic_load_explicit(&worker->counters.input_bytes, memory_order_relaxed);
@@ -224,6 +246,7 @@ static void read_own(struct worker *worker, struct connection *connection)
     ssize_t got = os_receive(connection->fd, in->data + in->len, room);
     if (received(worker, connection, got)) {
         in->len += (size_t)got;
+        worker->batch->own_bytes += (size_t)got;
         take_share(worker, connection, in->data, in->len, true);
     }
 }
@@ -231,12 +254,12 @@ static void read_own(struct worker *worker, struct connection *connection)
 bool gather_read(struct worker *worker, struct connection *connection)
 {
     struct batch *batch = worker->batch;
+    if (UNLIKELY(is_full(batch))) {
+        return false;
+    }
     if (UNLIKELY(connection->in.len > 0)) {
         read_own(worker, connection);
         return true;
-    }
-    if (UNLIKELY(batch->input_used + BATCH_READ_BYTES > BATCH_INPUT_BYTES)) {
-        return false;
     }
     char *input = batch->input + batch->input_used;
     ssize_t got = os_receive(connection->fd, input, BATCH_READ_BYTES);

@@ -258,6 +258,10 @@ static int run(struct server *server)
     } else {
         announce(server, &acceptor);
         result = serve(server, &acceptor, signals) ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (result != EXIT_SUCCESS) {
+            complain("cannot wait for clients: epoll failed", &error);
+            exit(EXIT_FAILURE); /* the workers still use what would be freed below */
+        }
         trace_info("stopping: answering what has arrived");
     }
     acceptor_close(&acceptor);

@@ -1,5 +1,6 @@
 /* turn.c - phases 2 to 5 of a turn: prefetch, execute, commit, answer; see batch.h. */
 #include "base/check.h"
+#include "base/heap.h"
 #include "base/os.h"
 #include "base/trace.h"
 #include "server/batch.h"
@@ -85,18 +86,32 @@ static void watch_events(struct connection *connection)
     connection->epoll_events = events;
 }
 
-static COLD void cut(struct worker *worker, struct connection *connection)
+/* Ends a client whose unread replies cost more than it may have; false then. A large value that
+ * a key still holds costs nothing, so those are told apart when they could tip the balance. */
+static bool is_within_limit(struct connection *connection)
 {
+    struct worker *worker = connection->worker;
+    uint64_t limit =
+        (uint64_t)config_number(&worker->server->config, OPTION_CLIENT_OUTPUT_LIMIT);
+    if (LIKELY(connection->unsent_bytes + connection->pinned_bytes <= limit) ||
+        connection_unsent_cost(connection) <= limit) {
+        return true;
+    }
     count(&worker->counters.clients_cut, 1);
     trace_warning(
         "client %llu: %zu bytes of replies unread, over client-output-limit: cut",
         (unsigned long long)connection->session.id, connection->unsent_bytes);
     worker_doom(connection);
+    return false;
+}
+
+static inline void show(_Atomic uint64_t *shown, uint64_t value)
+{
+    atomic_store_explicit(shown, value, memory_order_relaxed);
 }
 
 void connection_settle(struct connection *connection)
 {
-    struct worker *worker = connection->worker;
     if (UNLIKELY(connection->is_closing)) {
         return;
     }
@@ -106,16 +121,16 @@ void connection_settle(struct connection *connection)
         list_remove(&connection->of_waiting);
     }
     if (UNLIKELY(connection->unsent_first != NULL)) {
-        int64_t limit =
-            config_number(&worker->server->config, OPTION_CLIENT_OUTPUT_LIMIT);
-        if (connection->unsent_bytes > (uint64_t)limit) {
-            cut(worker, connection);
+        if (!is_within_limit(connection)) {
             return;
         }
     } else if (UNLIKELY(connection->input_ended && !connection->has_waiting)) {
         worker_doom(connection);
         return;
     }
+    show(&connection->shown.in_bytes, connection->in.len);
+    show(&connection->shown.in_free_bytes, connection->in.cap - connection->in.len);
+    show(&connection->shown.unsent_bytes, connection->unsent_bytes);
     watch_events(connection);
 }
 
@@ -123,7 +138,8 @@ void connection_settle(struct connection *connection)
 static void answer(struct worker *worker, size_t first, size_t last)
 {
     struct batch *batch = worker->batch;
-    count(&worker->counters.output_bytes, worker->output.len);
+    count(&worker->counters.output_bytes,
+          worker->output.len + worker->reply.pinned_bytes);
     for (size_t i = first; i <= last; i++) {
         struct share *share = &batch->shares[i];
         bool is_last = i == last;
@@ -137,21 +153,24 @@ static void answer(struct worker *worker, size_t first, size_t last)
         }
     }
     worker->reply.pin_count = 0;
+    worker->reply.pinned_bytes = 0;
     worker->output.len = 0;
 }
 
 /* ---- 3 execute ---- */
 
-/* Memory ran out while a reply was written: what is there of it must not be sent. */
+/* A reply could not be written whole, so what is there of it must not be sent. */
 static COLD void reply_failed(struct worker *worker, struct share *share)
 {
-    trace_error("out of memory: client %llu closed",
-                (unsigned long long)share->connection->session.id);
+    struct buf *output = &worker->output;
+    trace_warning("client %llu: a reply over client-output-limit, or no memory for it: cut",
+                  (unsigned long long)share->connection->session.id);
     while (worker->reply.pin_count > share->pins_from) {
         worker->reply.release(worker->reply.pins[--worker->reply.pin_count].owner);
     }
-    worker->output.len = share->output_from;
-    worker->output.failed = false;
+    output->len = share->output_from;
+    output->failed = false;
+    count(&worker->counters.clients_cut, 1);
     worker_doom(share->connection);
 }
 
@@ -164,9 +183,6 @@ static ALWAYS_INLINE void execute_one(struct worker *worker, struct share *share
     struct session *session = &share->connection->session;
     if (UNLIKELY(session->close_after_reply || share->connection->is_closing)) {
         return;
-    }
-    if (UNLIKELY(parsed->is_error)) {
-        parsed->error = batch->errors.data + parsed->key_hash;
     }
     execute(worker, parsed, &batch->words.items[parsed->first_word]);
     if (UNLIKELY(worker->output.failed)) {
@@ -210,12 +226,13 @@ static void execute_batch(struct worker *worker)
                 prefetched += ahead;
             }
             execute_one(worker, share, at);
-            if (UNLIKELY(worker->output.len > BATCH_OUTPUT_BYTES)) {
+            if (UNLIKELY(worker->output.len + worker->reply.pinned_bytes >
+                         BATCH_OUTPUT_BYTES)) {
                 answer(worker, unanswered, i);
                 unanswered = i;
                 share->output_from = 0;
                 share->pins_from = 0;
-                connection_settle(share->connection);
+                (void)is_within_limit(share->connection);
             }
         }
         publish(worker, share);
@@ -225,11 +242,6 @@ static void execute_batch(struct worker *worker)
 }
 
 /* ---- the whole batch ---- */
-
-static inline void show(_Atomic uint64_t *shown, uint64_t value)
-{
-    atomic_store_explicit(shown, value, memory_order_relaxed);
-}
 
 static void finish_share(struct share *share)
 {
@@ -241,12 +253,30 @@ static void finish_share(struct share *share)
         buf_fini(&connection->in);
         buf_init(&connection->in);
     }
-    show(&connection->shown.in_bytes, connection->in.len);
-    show(&connection->shown.in_free_bytes, connection->in.cap - connection->in.len);
-    show(&connection->shown.unsent_bytes, connection->unsent_bytes);
     show(&connection->shown.queued, connection->session.queue_count);
     show(&connection->shown.queued_bytes, connection->session.queue_bytes);
     connection_settle(connection);
+}
+
+/* Empty again. What an unusual batch has made large is given back. */
+static void batch_reset(struct batch *batch)
+{
+    batch->input_used = 0;
+    batch->own_bytes = 0;
+    batch->words.count = 0;
+    batch->request_count = 0;
+    batch->share_count = 0;
+    if (UNLIKELY(batch->errors.cap > 0)) {
+        buf_reset(&batch->errors, BATCH_READ_BYTES);
+    }
+    if (UNLIKELY(batch->words.cap > 8 * BATCH_REQUESTS)) {
+        words_fini(&batch->words);
+    }
+    if (UNLIKELY(batch->request_cap > 4 * BATCH_REQUESTS)) {
+        heap_free(batch->requests);
+        batch->requests = NULL;
+        batch->request_cap = 0;
+    }
 }
 
 void batch_run(struct worker *worker)
@@ -254,17 +284,16 @@ void batch_run(struct worker *worker)
     struct batch *batch = worker->batch;
     if (batch->share_count > 0) {
         worker->reply.errors = 0;
+        worker->output.max =
+            (size_t)config_number(&worker->server->config, OPTION_CLIENT_OUTPUT_LIMIT) +
+            BATCH_OUTPUT_BYTES;
         execute_batch(worker);
         count(&worker->counters.errors, worker->reply.errors);
         for (size_t i = 0; i < batch->share_count; i++) {
             finish_share(&batch->shares[i]);
         }
     }
-    batch->input_used = 0;
-    batch->words.count = 0;
-    batch->request_count = 0;
-    batch->share_count = 0;
-    batch->errors.len = 0;
+    batch_reset(batch);
     if (UNLIKELY(worker->output.cap > 4 * BATCH_OUTPUT_BYTES)) {
         buf_reset(&worker->output, 0);
     }

@@ -151,7 +151,7 @@ static void read_mail(struct worker *worker)
 static void close_idle(struct worker *worker)
 {
     int64_t timeout_s = config_number(&worker->server->config, OPTION_TIMEOUT);
-    int64_t now_ms = worker->writer.now_ms;
+    int64_t now_ms = worker->monotonic_ms;
     if (timeout_s == 0 || now_ms < worker->next_timeout_check_ms) {
         return;
     }
@@ -249,6 +249,7 @@ static void load_limits(struct worker *worker)
     struct batch *batch = worker->batch;
     size_t value_max =
         (size_t)config_number(&worker->server->config, OPTION_MAX_VALUE_SIZE);
+    worker->writer.value_bytes_max = value_max;
     batch->limits = (struct request_limits){
         .words_max = MEMENTO_ARGS_MAX,
         .word_bytes_max = value_max,
@@ -282,7 +283,8 @@ static void note_turn(struct worker *worker, uint64_t began_ns, uint64_t cpu_beg
     atomic_store_explicit(&counters->turns, turns + 1, memory_order_relaxed);
 }
 
-static void turn(struct worker *worker, int timeout_ms)
+/* One turn; false when nothing was ready and nothing waited. */
+static bool turn(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_MAX];
     int ready = os_epoll_wait(worker->epoll, events, EVENTS_MAX, timeout_ms);
@@ -291,6 +293,7 @@ static void turn(struct worker *worker, int timeout_ms)
     uint64_t began_ns = clock_monotonic_ns();
     bool measure = config_number(&worker->server->config, OPTION_MEASURE_TURNS) != 0;
     uint64_t cpu_began_ns = measure ? clock_thread_cpu_ns() : 0;
+    worker->monotonic_ms = (int64_t)(began_ns / 1000000);
     worker->writer.now_ms = clock_wall_ms();
     load_limits(worker);
 
@@ -305,27 +308,36 @@ static void turn(struct worker *worker, int timeout_ms)
     close_idle(worker);
     bury(worker);
     note_turn(worker, began_ns, cpu_began_ns);
+    return ready > 0 || !list_is_empty(&worker->waiting);
+}
+
+static int64_t monotonic_ms(void)
+{
+    return (int64_t)(clock_monotonic_ns() / 1000000);
+}
+
+/* Nothing more is read from anybody; true while there are replies that were not taken. */
+static bool has_unsent(struct worker *worker)
+{
+    bool unsent = false;
+    LIST_EACH (node, next, &worker->connections) {
+        struct connection *connection = CONTAINER_OF(node, struct connection, of_worker);
+        connection->input_ended = true;
+        connection_settle(connection);
+        unsent = unsent || (!connection->is_closing && connection->unsent_first != NULL);
+    }
+    bury(worker);
+    return unsent;
 }
 
 /* Answers what has arrived, and gives slow readers a moment to take their replies. */
 static void drain(struct worker *worker)
 {
-    turn(worker, 0);
-    int64_t until_ms = clock_wall_ms() + DRAIN_MS;
-    bool unsent = true;
-    while (unsent && clock_wall_ms() < until_ms) {
-        unsent = false;
-        LIST_EACH (node, next, &worker->connections) {
-            struct connection *connection =
-                CONTAINER_OF(node, struct connection, of_worker);
-            connection->input_ended = true;
-            connection_settle(connection);
-            unsent = unsent || connection->unsent_first != NULL;
-        }
-        bury(worker);
-        if (unsent) {
-            turn(worker, 10);
-        }
+    int64_t until_ms = monotonic_ms() + DRAIN_MS;
+    while (turn(worker, 0) && monotonic_ms() < until_ms) {
+    }
+    while (has_unsent(worker) && monotonic_ms() < until_ms) {
+        turn(worker, 10);
     }
     LIST_EACH (node, next, &worker->connections) {
         worker_doom(CONTAINER_OF(node, struct connection, of_worker));

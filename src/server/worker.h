@@ -59,6 +59,7 @@ struct worker {
     struct list waiting;     /* connections with requests that were read but not run */
     struct list doomed;      /* is_closing, destroyed at the end of the turn */
     bool is_stopping;
+    int64_t monotonic_ms; /* at the beginning of the turn */
     int64_t next_timeout_check_ms;
     int64_t next_sweep_ms;
     struct worker_counters counters CACHE_ALIGNED;

@@ -17,6 +17,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "entries store partial 
 #define FILED_BYTES    4
 #define POINTER_BYTES  sizeof(struct large *)
 #define NARROW_MAX     UINT32_MAX
+#define SAME_BYTES_MAX 64
 
 static_assert(1 + 3 + 3 + VERSION_BYTES + WIDE_BYTES + CREATED_BYTES + FILED_BYTES + 1 <=
                   ENTRY_HEADER_MAX,
@@ -286,6 +287,26 @@ static ALWAYS_INLINE const char *entry_find_key(const char *chunk, size_t *key_l
     return at;
 }
 
+/* Keys are short and of equal length here: whole words, the last two of which may overlap,
+ * are cheaper than a call. */
+static ALWAYS_INLINE bool same_bytes(const char *a, const char *b, size_t len)
+{
+    uint64_t word_a, word_b;
+    if (UNLIKELY(len < sizeof(word_a) || len > SAME_BYTES_MAX)) {
+        return memcmp(a, b, len) == 0;
+    }
+    size_t last = len - sizeof(word_a);
+    memcpy(&word_a, a + last, sizeof(word_a));
+    memcpy(&word_b, b + last, sizeof(word_b));
+    uint64_t differs = word_a ^ word_b;
+    for (size_t at = 0; at < last; at += sizeof(word_a)) {
+        memcpy(&word_a, a + at, sizeof(word_a));
+        memcpy(&word_b, b + at, sizeof(word_b));
+        differs |= word_a ^ word_b;
+    }
+    return differs == 0;
+}
+
 bool entry_is(const char *chunk, struct bytes key, uint8_t db)
 {
     size_t key_len, value_len;
@@ -296,7 +317,7 @@ bool entry_is(const char *chunk, struct bytes key, uint8_t db)
     }
     struct large *large_key;
     struct bytes own = key_read(at, key_len, (unsigned char)*chunk, &large_key);
-    return memcmp(own.data, key.data, key_len) == 0;
+    return same_bytes(own.data, key.data, key_len);
 }
 
 void entry_read_value(const char *chunk, struct bytes *value, struct large **large,
@@ -360,4 +381,33 @@ void entry_set_large(char *chunk, struct large *large)
     const char *key = entry_find_key(chunk, &key_len, &value_len, &db);
     size_t key_bytes = flags & ENTRY_KEY_IS_LARGE ? POINTER_BYTES : key_len;
     memcpy(chunk + (key - chunk) + key_bytes, &large, POINTER_BYTES);
+}
+
+bool entry_read_plain(const char *chunk, struct entry_plain *plain)
+{
+    const char *at = chunk;
+    unsigned flags = (unsigned char)*at++;
+    if ((flags & ~(unsigned)ENTRY_HAS_DB) != 0) {
+        return false;
+    }
+    size_t key_len = varint_read(&at);
+    plain->len_at = (size_t)(at - chunk);
+    plain->value_len = varint_read(&at);
+    plain->version_at = (size_t)(at - chunk);
+    plain->value_at = plain->version_at + VERSION_BYTES + (flags != 0) + key_len;
+    return true;
+}
+
+bool entry_overwrite_plain(char *chunk, const struct entry_plain *plain, struct bytes value,
+                           uint64_t version)
+{
+    if (varint_bytes(value.len) != plain->version_at - plain->len_at) {
+        return false;
+    }
+    if (value.len > 0) {
+        memmove(chunk + plain->value_at, value.data, value.len);
+    }
+    (void)varint_write(chunk + plain->len_at, value.len);
+    memcpy(chunk + plain->version_at, &version, VERSION_BYTES);
+    return true;
 }

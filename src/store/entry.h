@@ -80,3 +80,16 @@ int64_t entry_deadline_ms(const char *chunk);
 void entry_set_filed(char *chunk, uint8_t wheel, uint32_t tick);
 /* Another block for the value, which lives in one already. */
 void entry_set_large(char *chunk, struct large *large);
+
+/* The commonest entry: created at its version's time, no deadline, nothing in a block of its
+ * own. Where its parts are, from the beginning of the chunk. */
+struct entry_plain {
+    size_t len_at, version_at, value_at;
+    size_t value_len;
+};
+/* False when the entry is not such a one. */
+bool entry_read_plain(const char *chunk, struct entry_plain *plain);
+/* Another value, which may be a view of the old one, and version; the chunk must be large
+ * enough. False, and nothing is changed, when the length of the length differs. */
+bool entry_overwrite_plain(char *chunk, const struct entry_plain *plain, struct bytes value,
+                           uint64_t version);

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/heap.h"
+#include "store/prefetch.h"
 #include "store/table.h"
 
 #include <assert.h>
@@ -319,7 +320,7 @@ static bool handout_take(struct expiry *expiry, struct handout *handout, struct 
         batch->marks[i] = block_mark(block, i);
     }
     if (block->next != 0) {
-        __builtin_prefetch(block_at(expiry, block->next));
+        prefetch_line(block_at(expiry, block->next));
     }
     batch->count = filings->count;
     batch->wheel = (uint8_t)(wheel - expiry->wheels);

@@ -56,7 +56,36 @@ void keyspace_prefetch_bucket(const struct keyspace *keyspace, uint64_t hash)
 
 void keyspace_prefetch_entry(const struct keyspace *keyspace, uint64_t hash)
 {
-    table_prefetch_entry(&keyspace_shard(keyspace, hash)->table, hash);
+    (void)table_prefetch_entry(&keyspace_shard(keyspace, hash)->table, hash);
+}
+
+/* As many keys are in flight at once; more of them would push each other out of the cache. */
+#define PREFETCH_MAX 64
+
+static void prefetch_some(const struct keyspace *keyspace, const uint64_t *hashes,
+                          size_t count)
+{
+    uint64_t unfound[PREFETCH_MAX];
+    size_t unfound_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        table_prefetch_bucket(&keyspace_shard(keyspace, hashes[i])->table, hashes[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        unfound[unfound_count] = hashes[i];
+        unfound_count +=
+            table_prefetch_entry(&keyspace_shard(keyspace, hashes[i])->table, hashes[i]);
+    }
+    for (size_t i = 0; i < unfound_count; i++) {
+        table_prefetch_overflow(&keyspace_shard(keyspace, unfound[i])->table, unfound[i]);
+    }
+}
+
+void keyspace_prefetch(const struct keyspace *keyspace, const uint64_t *hashes, size_t count)
+{
+    for (size_t done = 0; done < count; done += PREFETCH_MAX) {
+        size_t left = count - done;
+        prefetch_some(keyspace, hashes + done, left < PREFETCH_MAX ? left : PREFETCH_MAX);
+    }
 }
 
 uint64_t keyspace_keys(const struct keyspace *keyspace, uint8_t db)

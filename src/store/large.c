@@ -12,6 +12,7 @@ struct large *large_create(size_t cap)
     struct large *large = heap_alloc(sizeof(*large) + cap);
     if (large != NULL) {
         atomic_init(&large->references, 1);
+        atomic_init(&large->is_detached, 0);
         large->len = 0;
         large->cap = cap;
     }
@@ -51,5 +52,13 @@ void large_drop(struct large *large)
     CHECK(before > 0);
     if (before == 1) {
         heap_free(large);
+    }
+}
+
+void large_detach(struct large *large)
+{
+    if (large != NULL) {
+        atomic_store_explicit(&large->is_detached, 1, memory_order_relaxed);
+        large_drop(large);
     }
 }

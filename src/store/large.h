@@ -13,6 +13,7 @@
 
 struct large {
     _Atomic uint32_t references;
+    _Atomic uint32_t is_detached; /* no key holds it any more: only replies do */
     size_t len;
     size_t cap;
     char bytes[];
@@ -31,3 +32,10 @@ static inline bool large_is_ours_alone(const struct large *large)
 }
 /* Our own block with another capacity, not below len. NULL without memory: it stays. */
 MUST_USE struct large *large_resize(struct large *large, size_t cap);
+/* The key's own reference: the block is from now on memory of whoever still sends it. Accepts
+ * NULL. */
+void large_detach(struct large *large);
+static inline bool large_is_detached(const struct large *large)
+{
+    return atomic_load_explicit(&large->is_detached, memory_order_relaxed) != 0;
+}

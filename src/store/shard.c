@@ -328,6 +328,29 @@ static enum memento_status shard_insert(struct shard *shard, const struct key *k
     return MEMENTO_OK;
 }
 
+/* The commonest put of all: a plain value over a plain value in the same chunk. */
+static bool shard_put_plain(struct shard *shard, const struct table_place *place,
+                            const struct shard_value *value, uint64_t version)
+{
+    struct entry_plain plain;
+    char *entry = shard_entry(shard, place->index);
+    if (value->large != NULL || value->deadline_ms != ENTRY_NO_DEADLINE ||
+        value->created_ms != SHARD_CREATED_NOW || !entry_read_plain(entry, &plain)) {
+        return false;
+    }
+    size_t len = value->bytes.len;
+    if (len != plain.value_len &&
+        slab_chunk_bytes(&shard->slab, plain.value_at + len) !=
+            slab_chunk_bytes(&shard->slab, plain.value_at + plain.value_len)) {
+        return false;
+    }
+    if (!entry_overwrite_plain(entry, &plain, value->bytes, version)) {
+        return false;
+    }
+    shard->clock = version > shard->clock ? version : shard->clock;
+    return true;
+}
+
 enum memento_status shard_put(struct shard *shard, const struct key *key,
                               const struct shard_value *value, uint64_t version,
                               int64_t now_ms)
@@ -335,6 +358,11 @@ enum memento_status shard_put(struct shard *shard, const struct key *key,
     (void)now_ms;
     CHECK(key->bytes.len <= MEMENTO_KEY_BYTES_MAX && key->db < MEMENTO_DATABASES);
     CHECK(value->large != NULL || value->bytes.len <= SHARD_INLINE_MAX);
+    struct table_place place;
+    bool is_there = table_find(&shard->table, key, &place);
+    if (is_there && LIKELY(shard_put_plain(shard, &place, value, version))) {
+        return MEMENTO_OK;
+    }
     struct item item = {
         .value = value->bytes,
         .large = value->large,
@@ -345,10 +373,9 @@ enum memento_status shard_put(struct shard *shard, const struct key *key,
                           : value->created_ms,
         .db = key->db,
     };
-    struct table_place place;
     struct item old = {.large = NULL};
     enum memento_status status;
-    if (table_find(&shard->table, key, &place)) {
+    if (is_there) {
         entry_read(shard_entry(shard, place.index), &old);
         status = shard_rewrite(shard, key->hash, &place, &old, &item);
     } else {
@@ -357,7 +384,7 @@ enum memento_status shard_put(struct shard *shard, const struct key *key,
     if (status == MEMENTO_OK) {
         shard_count_large(shard, item.large, true);
         shard_count_large(shard, old.large, false);
-        large_drop(old.large);
+        large_detach(old.large);
     }
     return status;
 }
@@ -416,7 +443,7 @@ static enum memento_status edit_to_new_block(struct shard *shard, uint64_t hash,
     }
     shard_count_large(shard, item->large, true);
     shard_count_large(shard, old->large, false);
-    large_drop(old->large);
+    large_detach(old->large);
     *bytes = item->large->bytes;
     return MEMENTO_OK;
 }
@@ -519,7 +546,7 @@ static void shard_unlink(struct shard *shard, uint64_t hash, const struct table_
     shard_count_deadline(shard, item, false);
     shard_count_large(shard, item->large, false);
     shard_count_large(shard, item->large_key, false);
-    large_drop(item->large);
+    large_detach(item->large);
     large_drop(item->large_key);
     uint64_t index = place->index;
     table_remove(&shard->table, place, hash);
@@ -554,7 +581,7 @@ static void visit_drop_large(void *context, uint64_t index)
     struct shard *shard = context;
     struct item item;
     entry_read(shard_entry(shard, index), &item);
-    large_drop(item.large);
+    large_detach(item.large);
     large_drop(item.large_key);
 }
 

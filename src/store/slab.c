@@ -28,9 +28,11 @@
 #define SLAB_LINK_BYTES  4
 #define SLAB_STEP_COUNT  ((SLAB_STEPS_TO - SLAB_CHUNK_MIN) / SLAB_STEP + 1)
 #define SLAB_EIGHTHS_LOG 8 /* log2 of SLAB_STEPS_TO */
+#define SLAB_LINE_CLASS  SLAB_SIZE_CLASSES
 
 static_assert(SLAB_STEPS_TO == 1u << SLAB_EIGHTHS_LOG, "eighths start where steps end");
 static_assert(SLAB_CHUNK_MAX == SLAB_STEPS_TO << 6, "six doublings");
+static_assert(SLAB_CLASSES <= UINT8_MAX, "page_info has a byte for the class");
 
 static unsigned class_of(size_t bytes)
 {
@@ -45,6 +47,9 @@ static unsigned class_of(size_t bytes)
 
 static size_t class_chunk_bytes(unsigned index)
 {
+    if (index == SLAB_LINE_CLASS) {
+        return SLAB_LINE_BYTES;
+    }
     if (index < SLAB_STEP_COUNT) {
         return SLAB_CHUNK_MIN + index * SLAB_STEP;
     }
@@ -60,7 +65,7 @@ void slab_init(struct slab *slab, struct pages *pages)
     slab->infos = pages_infos(pages);
     for (unsigned i = 0; i < SLAB_CLASSES; i++) {
         size_t bytes = class_chunk_bytes(i);
-        CHECK(class_of(bytes) == i && bytes <= SLAB_CHUNK_MAX);
+        CHECK((class_of(bytes) == i || i == SLAB_LINE_CLASS) && bytes <= SLAB_CHUNK_MAX);
         slab->classes[i].chunk_bytes = (uint16_t)bytes;
         slab->classes[i].chunks_per_page = (uint16_t)(PAGE_BYTES / bytes);
     }
@@ -90,14 +95,41 @@ static void list_take_out(struct slab *slab, uint32_t *head, uint32_t page)
     }
 }
 
+static enum page_kind class_kind(unsigned class_index)
+{
+    return class_index == SLAB_LINE_CLASS ? PAGE_LINES : PAGE_CHUNKS;
+}
+
+static void page_give(struct slab *slab, uint32_t page)
+{
+    UNPOISON(slab->base + ((size_t)page << PAGE_SHIFT), PAGE_BYTES);
+    pages_give(slab->pages, page, class_kind(slab->infos[page].class_index), false);
+}
+
 static void list_give_pages(struct slab *slab, uint32_t *head)
 {
     while (*head != PAGE_NONE) {
         uint32_t page = *head;
         *head = slab->infos[page].next;
-        UNPOISON(slab->base + ((size_t)page << PAGE_SHIFT), PAGE_BYTES);
-        pages_give(slab->pages, page, PAGE_CHUNKS, false);
+        page_give(slab, page);
     }
+}
+
+/* The link in a free chunk. A late reader of a line may be reading just there. */
+static void chunk_set_link(char *chunk, uint16_t link, unsigned class_index)
+{
+    if (class_index == SLAB_LINE_CLASS) {
+        __atomic_store_n((uint16_t *)(void *)chunk, link, __ATOMIC_RELAXED);
+    } else {
+        memcpy(chunk, &link, sizeof(link));
+    }
+}
+
+static uint16_t chunk_link(const char *chunk)
+{
+    uint16_t link;
+    memcpy(&link, chunk, sizeof(link));
+    return link;
 }
 
 void slab_clear(struct slab *slab)
@@ -114,7 +146,7 @@ void slab_clear(struct slab *slab)
 
 static COLD uint32_t slab_take_page(struct slab *slab, unsigned class_index)
 {
-    uint32_t page = pages_take(slab->pages, PAGE_CHUNKS);
+    uint32_t page = pages_take(slab->pages, class_kind(class_index));
     if (page == PAGE_NONE) {
         return PAGE_NONE;
     }
@@ -125,7 +157,9 @@ static COLD uint32_t slab_take_page(struct slab *slab, unsigned class_index)
     info->class_index = (uint8_t)class_index;
     slab->classes[class_index].pages++;
     list_push(slab, &slab->classes[class_index].page_with_room, page);
-    POISON(slab->base + ((size_t)page << PAGE_SHIFT), PAGE_BYTES);
+    if (class_index != SLAB_LINE_CLASS) {
+        POISON(slab->base + ((size_t)page << PAGE_SHIFT), PAGE_BYTES);
+    }
     return page;
 }
 
@@ -134,10 +168,8 @@ static uint64_t page_first_index(uint32_t page)
     return (uint64_t)page << (PAGE_SHIFT - INDEX_UNIT_SHIFT);
 }
 
-uint64_t slab_alloc(struct slab *slab, size_t bytes)
+static ALWAYS_INLINE uint64_t class_alloc(struct slab *slab, unsigned class_index)
 {
-    CHECK(bytes <= SLAB_CHUNK_MAX);
-    unsigned class_index = class_of(bytes);
     struct slab_class *class = &slab->classes[class_index];
     uint32_t page = class->page_with_room;
     if (UNLIKELY(page == PAGE_NONE)) {
@@ -151,7 +183,7 @@ uint64_t slab_alloc(struct slab *slab, size_t bytes)
     uint64_t index = page_first_index(page);
     if (info->free_chunk != PAGE_NO_CHUNK) {
         index += info->free_chunk;
-        memcpy(&info->free_chunk, slab_pointer(slab, index), sizeof(info->free_chunk));
+        info->free_chunk = chunk_link(slab_pointer(slab, index));
     } else {
         index += ((size_t)info->chunks_fresh * class->chunk_bytes) >> INDEX_UNIT_SHIFT;
         info->chunks_fresh++;
@@ -167,6 +199,17 @@ uint64_t slab_alloc(struct slab *slab, size_t bytes)
     return index;
 }
 
+uint64_t slab_alloc(struct slab *slab, size_t bytes)
+{
+    CHECK(bytes <= SLAB_CHUNK_MAX);
+    return class_alloc(slab, class_of(bytes));
+}
+
+uint64_t slab_alloc_line(struct slab *slab)
+{
+    return class_alloc(slab, SLAB_LINE_CLASS);
+}
+
 void slab_free(struct slab *slab, uint64_t index)
 {
     uint32_t page = slab_page(index);
@@ -175,9 +218,11 @@ void slab_free(struct slab *slab, uint64_t index)
     CHECK(info->chunks_used > 0);
 
     bool was_full = info->chunks_used == class->chunks_per_page;
-    memcpy(slab_pointer(slab, index), &info->free_chunk, sizeof(info->free_chunk));
-    POISON(slab_pointer(slab, index) + SLAB_LINK_BYTES,
-           (size_t)class->chunk_bytes - SLAB_LINK_BYTES);
+    chunk_set_link(slab_pointer(slab, index), info->free_chunk, info->class_index);
+    if (info->class_index != SLAB_LINE_CLASS) {
+        POISON(slab_pointer(slab, index) + SLAB_LINK_BYTES,
+               (size_t)class->chunk_bytes - SLAB_LINK_BYTES);
+    }
     info->free_chunk = (uint16_t)(index - page_first_index(page));
     info->chunks_used--;
     class->chunks_used--;
@@ -186,8 +231,7 @@ void slab_free(struct slab *slab, uint64_t index)
     if (info->chunks_used == 0) {
         list_take_out(slab, was_full ? &class->page_full : &class->page_with_room, page);
         class->pages--;
-        UNPOISON(slab->base + ((size_t)page << PAGE_SHIFT), PAGE_BYTES);
-        pages_give(slab->pages, page, PAGE_CHUNKS, false);
+        page_give(slab, page);
     } else if (was_full) {
         list_take_out(slab, &class->page_full, page);
         list_push(slab, &class->page_with_room, page);
@@ -212,7 +256,7 @@ static unsigned page_count_free(const struct slab *slab, uint32_t page)
         CHECK(offset / class->chunk_bytes < info->chunks_fresh);
         count++;
         CHECK(count <= class->chunks_per_page); /* no circle */
-        memcpy(&at, slab_pointer(slab, page_first_index(page) + at), sizeof(at));
+        at = chunk_link(slab_pointer(slab, page_first_index(page) + at));
     }
     return count;
 }

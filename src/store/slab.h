@@ -17,9 +17,11 @@
 #define SLAB_STEP      4u
 #define SLAB_STEPS_TO  256u
 #define SLAB_CHUNK_MAX 16384u
-#define SLAB_CLASSES                                    \
-    ((SLAB_STEPS_TO - SLAB_CHUNK_MIN) / SLAB_STEP + 1 + \
-     8 * 6) /* 6 doublings to the max */
+#define SLAB_SIZE_CLASSES                          \
+    ((SLAB_STEPS_TO - SLAB_CHUNK_MIN) / SLAB_STEP + 1 + 8 * 6) /* 6 doublings to the max */
+/* The last class is that of the table's lines, in pages of their own kind. */
+#define SLAB_CLASSES    (SLAB_SIZE_CLASSES + 1)
+#define SLAB_LINE_BYTES 64u
 
 struct slab_class {
     uint32_t page_with_room; /* head of the list, PAGE_NONE when there is none */
@@ -45,6 +47,9 @@ void slab_clear(struct slab *slab);
 /* An index, 0 without memory. bytes <= SLAB_CHUNK_MAX. A request of exactly 64 bytes is
  * aligned to 64. */
 MUST_USE uint64_t slab_alloc(struct slab *slab, size_t bytes);
+/* 64 bytes, aligned, in a page that only ever holds lines: who reads it without the lock reads
+ * what was written as atomics, by slab.c too. Its bytes are anything. */
+MUST_USE uint64_t slab_alloc_line(struct slab *slab);
 void slab_free(struct slab *slab, uint64_t index);
 /* Bytes of the chunk that holds `bytes`: the class' size. */
 size_t slab_chunk_bytes(const struct slab *slab, size_t bytes);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/heap.h"
 #include "store/entry.h"
+#include "store/prefetch.h"
 
 #include <assert.h>
 #include <string.h>
@@ -23,12 +24,15 @@
 #define TAG_BITS            12
 #define HIGH_INDEX_MASK     ((1u << TAG_SHIFT) - 1)
 #define ALL_SLOTS           ((1u << BUCKET_SLOTS) - 1)
+#define OVERFLOW_PREFETCHED 2 /* lines: a chain being changed could lead in a circle */
+#define SPLIT_SEEN_LINE     6 /* inserts before a split that needs them */
+#define SPLIT_SEEN_ENTRIES  3
 #define POSITION_END        (1ull << KEY_BUCKET_BITS)
 #define MARK_BUCKET_BITS    20
 #define MARK_BUCKET_MASK    ((1u << MARK_BUCKET_BITS) - 1)
 #define MARK_TAG_MASK       0xFu
 
-static_assert(sizeof(struct bucket) == LINE_BYTES, "a bucket is a cache line");
+static_assert(sizeof(struct bucket) == LINE_BYTES && LINE_BYTES == SLAB_LINE_BYTES, "a bucket is a cache line");
 static_assert(offsetof(struct bucket, high) % 8 == 0, "tags are loaded as words");
 static_assert(TAG_BITS <= KEY_TAG_BITS, "the tag is a part of the hash's tag bits");
 static_assert(INDEX_BITS + TAG_BITS == 48, "a reference is 6 bytes");
@@ -160,8 +164,8 @@ static ALWAYS_INLINE unsigned line_match_unlocked(const struct bucket *line, uin
 static ALWAYS_INLINE void prefetch_index(const struct table *table, uint64_t index)
 {
     const char *entry = table->base + (index << INDEX_UNIT_SHIFT);
-    __builtin_prefetch(entry);
-    __builtin_prefetch(entry + LINE_BYTES);
+    prefetch_line(entry);
+    prefetch_line(entry + LINE_BYTES);
 }
 
 enum memento_status table_init(struct table *table, struct slab *slab,
@@ -260,7 +264,7 @@ static uint32_t line_number(const struct table *table, const struct bucket *line
 
 static struct bucket *line_create(struct table *table)
 {
-    uint64_t index = slab_alloc(table->slab, LINE_BYTES);
+    uint64_t index = slab_alloc_line(table->slab);
     if (index == 0) {
         return NULL;
     }
@@ -415,6 +419,25 @@ static void table_merge(struct table *table)
     }
 }
 
+/* A split reads a whole chain and the keys of its entries. They are asked for some inserts
+ * before, in two steps, so that it need not wait for them. */
+static ALWAYS_INLINE void table_prepare_split(const struct table *table)
+{
+    uint64_t left = table->buckets * TABLE_LOAD_MAX - table->count;
+    if (left == SPLIT_SEEN_LINE || left == SPLIT_SEEN_ENTRIES) {
+        uint64_t level = 1ull << (63 - __builtin_clzll(table->buckets));
+        const struct bucket *line = bucket_line(table, table->buckets - level);
+        if (left == SPLIT_SEEN_LINE) {
+            prefetch_line(line);
+            return;
+        }
+        line_prefetch_entries(table, line);
+        if (line->overflow != 0) {
+            prefetch_line(line_next(table, line));
+        }
+    }
+}
+
 enum memento_status table_insert(struct table *table, uint64_t hash, uint64_t index)
 {
     struct bucket *line = bucket_line(table, bucket_of(hash, table->buckets));
@@ -436,6 +459,7 @@ enum memento_status table_insert(struct table *table, uint64_t hash, uint64_t in
     if (table->count > table->buckets * TABLE_LOAD_MAX) {
         table_split(table);
     }
+    table_prepare_split(table);
     return MEMENTO_OK;
 }
 
@@ -492,13 +516,14 @@ static ALWAYS_INLINE struct bucket *bucket_line_unlocked(const struct table *tab
 
 void table_prefetch_bucket(const struct table *table, uint64_t hash)
 {
-    __builtin_prefetch(bucket_line_unlocked(table, hash));
+    prefetch_line(bucket_line_unlocked(table, hash));
 }
 
-void table_prefetch_entry(const struct table *table, uint64_t hash)
+/* Prefetches the first entry of a line whose tag this is. */
+static ALWAYS_INLINE bool prefetch_match(const struct table *table,
+                                         const struct bucket *line, uint32_t tag)
 {
-    const struct bucket *line = bucket_line_unlocked(table, hash);
-    unsigned matches = line_match_unlocked(line, tag_of(hash));
+    unsigned matches = line_match_unlocked(line, tag);
     while (matches != 0) {
         unsigned slot = (unsigned)__builtin_ctz(matches);
         matches &= matches - 1;
@@ -506,14 +531,43 @@ void table_prefetch_entry(const struct table *table, uint64_t hash)
         uint32_t high = __atomic_load_n(&line->high[slot], __ATOMIC_RELAXED);
         if (low != 0) {
             prefetch_index(table, (uint64_t)(high & HIGH_INDEX_MASK) << 32 | low);
-            return;
+            return true;
         }
     }
-    /* Not in the first line: perhaps further down the chain, whose lines are not read here
-     * because a slab's memory may be anything by now. */
+    return false;
+}
+
+static ALWAYS_INLINE const struct bucket *line_next_unlocked(const struct table *table,
+                                                             const struct bucket *line)
+{
     uint32_t overflow = __atomic_load_n(&line->overflow, __ATOMIC_RELAXED);
-    if (overflow != 0) {
-        __builtin_prefetch(table->base + ((size_t)overflow << LINE_SHIFT));
+    return overflow == 0 ? NULL
+                         : (const struct bucket *)(const void *)(
+                               table->base + ((size_t)overflow << LINE_SHIFT));
+}
+
+bool table_prefetch_entry(const struct table *table, uint64_t hash)
+{
+    const struct bucket *line = bucket_line_unlocked(table, hash);
+    if (LIKELY(prefetch_match(table, line, tag_of(hash)))) {
+        return false;
+    }
+    line = line_next_unlocked(table, line);
+    if (line != NULL) {
+        prefetch_line(line);
+    }
+    return line != NULL;
+}
+
+void table_prefetch_overflow(const struct table *table, uint64_t hash)
+{
+    const struct bucket *line =
+        line_next_unlocked(table, bucket_line_unlocked(table, hash));
+    for (unsigned i = 0; i < OVERFLOW_PREFETCHED && line != NULL; i++) {
+        if (prefetch_match(table, line, tag_of(hash))) {
+            return;
+        }
+        line = line_next_unlocked(table, line);
     }
 }
 
@@ -600,7 +654,7 @@ static uint64_t mark_bucket(const struct table *table, uint32_t mark)
 void table_prefetch_mark_bucket(const struct table *table, uint32_t mark)
 {
     for (uint64_t at = mark_bucket(table, mark); at < table->buckets; at += MARK_STRIDE) {
-        __builtin_prefetch(bucket_line(table, at));
+        prefetch_line(bucket_line(table, at));
     }
 }
 

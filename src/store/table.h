@@ -4,7 +4,8 @@
  * index, and a link to an overflow line. The table grows and shrinks one bucket at a time
  * (Litwin, 1980), so there is neither a rehash pause nor a doubled table. Bucket words are
  * written as relaxed atomics under the shard's lock, so that the prefetch phase may read them
- * without it; lines live in the page pool, which is never unmapped.
+ * without it; lines live in pages of the pool that never hold anything else and are never
+ * unmapped.
  *
  * A scan position is a bit-reversed bucket hash (39 bits, left aligned in KEY_BUCKET_BITS): a
  * bucket is an interval of them, and a split refines an interval without moving any key across
@@ -26,7 +27,9 @@
 #define BUCKET_SLOTS 10
 /* Mean entries a bucket is allowed before one more bucket is split off, and below which the
  * last one is merged back. */
+#ifndef TABLE_LOAD_MAX
 #define TABLE_LOAD_MAX 8
+#endif
 #define TABLE_LOAD_MIN 4
 /* The table begins, and ends shrinking, with so many. */
 #define TABLE_BUCKETS_MIN 64
@@ -75,9 +78,12 @@ void table_locate(const struct table *table, uint64_t hash, uint64_t index,
                   struct table_place *place);
 
 /* Any thread, no lock: brings the key's bucket, then its probable entry (two lines), into the
- * cache. May prefetch nothing or nonsense while the table changes; never faults. */
+ * cache; true when the bucket's first line did not have it, and the chain goes on: then the
+ * third brings the entry. May prefetch nothing or nonsense while the table changes; never
+ * faults. Each wants the lines of the one before in the cache: do others meanwhile. */
 void table_prefetch_bucket(const struct table *table, uint64_t hash);
-void table_prefetch_entry(const struct table *table, uint64_t hash);
+bool table_prefetch_entry(const struct table *table, uint64_t hash);
+void table_prefetch_overflow(const struct table *table, uint64_t hash);
 
 /* Calls `visit` for every entry of the bucket at `position` whose own position is not before
  * it, and gives the position of the next bucket, or 0 after the last. `visit` must not change

@@ -262,6 +262,121 @@ def case_flushall_among_writes(arguments):
             check_equal(int(info['memory_entries']), 0, 'memory_entries')
 
 
+def case_swapdb_among_transactions(arguments):
+    """Databases change places only between transactions, never inside of one."""
+    with serving(arguments) as a_server:
+        with a_server.client() as client:
+            for db in range(2):
+                client.ask('SELECT', db)
+                client.ask('MSET', 'a', db, 'b', db, 'c', db)
+        finished = threading.Event()
+
+        def swap():
+            with a_server.client() as client:
+                for _ in range(rounds(arguments, 5000)):
+                    check_equal(client.ask('SWAPDB', '0', '1'), 'OK', 'SWAPDB')
+            finished.set()
+
+        def read(db):
+            with a_server.client() as client:
+                client.ask('SELECT', db)
+                while not finished.is_set():
+                    values = client.pipeline([('MULTI',), ('GET', 'a'), ('GET', 'b'),
+                                              ('INCR', 'n'), ('GET', 'c'), ('EXEC',)])[-1]
+                    check_equal(len({values[0], values[1], values[3]}), 1, 'EXEC')
+                    check_equal(len(set(client.ask('MGET', 'a', 'b', 'c'))), 1, 'MGET')
+        together(swap, lambda: read(0), lambda: read(1), lambda: read(0))
+
+
+def case_one_shard_for_everybody(arguments):
+    """All keys behind one lock; and more shards than keys."""
+    for shards in (1, 4096):
+        with serving(arguments, '--shards', shards) as a_server:
+            count = rounds(arguments, 2000)
+
+            def work(seed, a_server=a_server, count=count):
+                rng = random.Random(seed)
+                with a_server.client() as client:
+                    for _ in range(count // 100):
+                        client.pipeline([
+                            rng.choice((('INCR', 'n'), ('INC', 'n')))
+                            if i % 2 else ('SET', 'k%d' % rng.randrange(50),
+                                           'v' * rng.randrange(20000))
+                            for i in range(100)])
+                        client.pipeline([('MULTI',), ('INCR', 'm'), ('DEL', 'k1', 'k2', 'k3'),
+                                         ('EXEC',)])
+            together(*[lambda seed=seed: work(seed) for seed in range(4)])
+            with a_server.client() as client:
+                check_equal(client.ask('GET', 'n'), b'%d' % (4 * 50 * (count // 100)), 'n')
+                check_equal(client.ask('GET', 'm'), b'%d' % (4 * (count // 100)), 'm')
+                check_equal(client.ask('DBSIZE'), len(client.ask('KEYS', '*')), 'DBSIZE')
+
+
+def case_clients_are_killed_while_they_work(arguments):
+    with serving(arguments) as a_server:
+        finished = threading.Event()
+
+        def work():
+            try:
+                while not finished.is_set():
+                    client = a_server.client()
+                    try:
+                        while not finished.is_set():
+                            client.pipeline([('WATCH', 'k'), ('MULTI',), ('INCR', 'k'),
+                                             ('SET', 'large', 'v' * 50000), ('EXEC',),
+                                             ('GET', 'large')])
+                    except (Lost, OSError):
+                        pass
+                    client.close()
+            finally:
+                finished.set()
+
+        def kill():
+            with a_server.client() as client:
+                own = client.ask('CLIENT', 'ID')
+                killed = 0
+                for _ in range(rounds(arguments, 1000)):
+                    lines = client.ask('CLIENT', 'LIST').decode().splitlines()
+                    ids = [int(line.split(' ')[0][3:]) for line in lines]
+                    for name in ids:
+                        if name != own:
+                            killed += client.ask('CLIENT', 'KILL', 'ID', name)
+                check(killed > 0, 'nobody was killed')
+            finished.set()
+        together(work, work, work, kill)
+        with a_server.client() as client:
+            wait_until(lambda: len(client.ask('CLIENT', 'LIST').splitlines()) == 1, 'all left')
+            check_equal(client.ask('PING'), 'PONG', 'PING')
+
+
+def case_the_server_ends_among_writes(arguments):
+    """What was answered was done; nothing hangs, and the exit status is 0."""
+    for how in ('SIGTERM', 'SHUTDOWN'):
+        with serving(arguments) as a_server:
+            started = threading.Barrier(5)
+
+            def work(a_server=a_server, started=started):
+                with a_server.client() as client:
+                    started.wait(server.PATIENCE_S)
+                    try:
+                        while True:
+                            client.pipeline([('INCR', 'n'), ('SET', 'k', 'v' * 30000),
+                                             ('MGET', 'k', 'k')] * 20)
+                    except (Lost, OSError):
+                        pass
+
+            def end(a_server=a_server, started=started, how=how):
+                started.wait(server.PATIENCE_S)
+                with a_server.client() as client:
+                    wait_until(lambda: int(client.ask('GET', 'n') or 0) > 100, 'work')
+                    if how == 'SHUTDOWN':
+                        client.send('SHUTDOWN')
+                        a_server.wait_for_end()
+                    else:
+                        a_server.stop()
+            together(work, work, work, work, end)
+
+
 def case_scan_finds_what_stays(arguments):
     """While other keys come and go, every key that stays is found by every walk."""
     with serving(arguments) as a_server:

@@ -2,12 +2,11 @@
  *
  * Usage: hiredis_client PORT. Prints "ok" and exits 0 when every reply was what it has to be. */
 #include <hiredis/hiredis.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PIPELINED 5000
+#define PIPELINED       5000
 #define VALUE_BYTES_MAX 20000
 
 static void fail(const char *what, const redisReply *reply)
@@ -76,7 +75,8 @@ static void count_and_forget(redisContext *context)
     expect_integer(context, "DBSIZE", PIPELINED);
     expect_integer(context, "INCRBY counter 41", 41);
     expect_integer(context, "INCR counter", 42);
-    redisReply *reply = redisCommand(context, "INCR key%b", "\1\0\0\0\0\0\0\0", (size_t)8);
+    redisReply *reply =
+        redisCommand(context, "INCR key%b", "\1\0\0\0\0\0\0\0", (size_t)8);
     if (reply == NULL || reply->type != REDIS_REPLY_ERROR) {
         fail("INCR of what is no number", reply);
     }

@@ -279,12 +279,13 @@ class Server:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
-    def __exit__(self, kind, *unused):
+    def __exit__(self, *unused):
         try:
             if self.process is not None and self.process.poll() is None:
                 self.stop()
-            elif self.exit_status is None and kind is None:
-                raise Failed('the server ended by itself:\n%s' % self.output())
+            elif self.exit_status is None:
+                raise Failed('the server ended by itself, status %s:\n%s' % (
+                    self.process and self.process.returncode, self.output()))
         finally:
             self.kill()
             shutil.rmtree(self.folder, ignore_errors=True)

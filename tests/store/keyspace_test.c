@@ -123,11 +123,8 @@ static void prefetcher_body(void *context)
             hashes[i] = writer_key(text, (unsigned)random_below(&random, WRITERS),
                                    random_below(&random, KEYS_EACH))
                             .hash;
-            keyspace_prefetch_bucket(self->keyspace, hashes[i]);
         }
-        for (unsigned i = 0; i < ARRAY_LEN(hashes); i++) {
-            keyspace_prefetch_entry(self->keyspace, hashes[i]);
-        }
+        keyspace_prefetch(self->keyspace, hashes, ARRAY_LEN(hashes));
         (void)keyspace_keys(self->keyspace, 0);
     }
 }
