@@ -1,7 +1,7 @@
 /* store_bench.c - what the store costs: bytes a key, nanoseconds an operation, the longest
  * single put while growing, and what a second thread adds.
  *
- *   store_bench [bytes] [speed] [growth] [threads] [--keys N] [--rounds N]
+ *   store_bench [bytes] [speed] [growth] [threads] [sweep] [--keys N] [--rounds N]
  *
  * Everything is measured here and now, in this process; nothing is compared with a limit.
  * Timed operations include hashing the key (SipHash-1-3) and the shard's lock, as in the
@@ -128,8 +128,9 @@ static size_t get(struct keyspace *keyspace, const struct key *key, char *out)
 static int64_t shape_deadline(const struct shape *shape, uint64_t number)
 {
     /* Spread over the hour before the end, as real deadlines are. */
-    return shape->ttl_ms == 0 ? ENTRY_NO_DEADLINE
-                              : NOW_MS + shape->ttl_ms - (int64_t)(number * 7919 % 3600000);
+    return shape->ttl_ms == 0
+               ? ENTRY_NO_DEADLINE
+               : NOW_MS + shape->ttl_ms - (int64_t)(number * 7919 % 3600000);
 }
 
 static void fill(struct keyspace *keyspace, const struct shape *shape, uint64_t keys)
@@ -139,7 +140,8 @@ static void fill(struct keyspace *keyspace, const struct shape *shape, uint64_t 
     memset(value, 'v', sizeof(value));
     for (uint64_t i = 0; i < keys; i++) {
         struct key key = key_make(&seed, key_write(text, shape->key_bytes, i), 0);
-        put(keyspace, &key, bytes_of(value, shape->value_bytes), shape_deadline(shape, i));
+        put(keyspace, &key, bytes_of(value, shape->value_bytes),
+            shape_deadline(shape, i));
     }
 }
 
@@ -163,8 +165,8 @@ static void bytes_of_shape(const struct shape *shape, uint64_t keys)
 }
 
 /* In a child, so that each begins with the memory of a fresh process. */
-static void in_child(void (*work)(const struct shape *, uint64_t), const struct shape *shape,
-                     uint64_t keys)
+static void in_child(void (*work)(const struct shape *, uint64_t),
+                     const struct shape *shape, uint64_t keys)
 {
     fflush(stdout);
     pid_t child = fork();
@@ -183,8 +185,8 @@ static void measure_bytes(const struct options *options)
     (void)options;
     static const struct shape shapes[] = {
         {16, 32, 0}, {20, 100, 0}, {16, 32, 86400000}, {20, 100, 86400000}};
-    printf("bytes a key beyond key and value\n%-27s %9s %9s %9s %9s %9s\n", "", "RSS", "pages",
-           "chunks", "table", "reserve");
+    printf("bytes a key beyond key and value\n%-27s %9s %9s %9s %9s %9s\n", "", "RSS",
+           "pages", "chunks", "table", "reserve");
     for (unsigned i = 0; i < ARRAY_LEN(shapes); i++) {
         in_child(bytes_of_shape, &shapes[i], 1000000);
         in_child(bytes_of_shape, &shapes[i], 5000000);
@@ -219,7 +221,8 @@ static void workload_run(struct workload *work)
     struct key keys[BATCH_MAX];
     uint64_t hashes[BATCH_MAX];
     for (unsigned done = 0; done < OPERATIONS; done += work->batch) {
-        unsigned count = OPERATIONS - done < work->batch ? OPERATIONS - done : work->batch;
+        unsigned count =
+            OPERATIONS - done < work->batch ? OPERATIONS - done : work->batch;
         for (unsigned i = 0; i < count; i++) {
             const char *name = work->names + (size_t)(done + i) * work->key_bytes;
             keys[i] = key_make(&seed, bytes_of(name, work->key_bytes), 0);
@@ -255,8 +258,10 @@ static double median(double *values, unsigned count)
 static struct workload workload_new(struct keyspace *keyspace, const struct shape *shape,
                                     bool is_set, unsigned batch)
 {
-    struct workload work = {.keyspace = keyspace, .key_bytes = shape->key_bytes,
-                            .value_bytes = shape->value_bytes, .batch = batch,
+    struct workload work = {.keyspace = keyspace,
+                            .key_bytes = shape->key_bytes,
+                            .value_bytes = shape->value_bytes,
+                            .batch = batch,
                             .is_set = is_set};
     work.names = heap_alloc((size_t)OPERATIONS * shape->key_bytes);
     if (work.names == NULL) {
@@ -272,16 +277,16 @@ static void measure_speed(const struct options *options)
     struct keyspace *keyspace = keyspace_new();
     uint64_t fill_begin = clock_thread_cpu_ns();
     fill(keyspace, &shape, options->keys);
-    printf("ns of thread CPU time an operation, %.1fM keys of 16+32, median of %u rounds\n",
-           (double)options->keys / 1e6, options->rounds);
+    printf(
+        "ns of thread CPU time an operation, %.1fM keys of 16+32, median of %u rounds\n",
+        (double)options->keys / 1e6, options->rounds);
     printf("  fill, batch 1 %8.1f (once)\n",
            (double)(clock_thread_cpu_ns() - fill_begin) / (double)options->keys);
     double times[2][ARRAY_LEN(batches)][ROUNDS_MAX];
     for (unsigned round = 0; round < options->rounds; round++) {
         for (unsigned i = 0; i < 2 * ARRAY_LEN(batches); i++) {
             unsigned is_set = i % 2;
-            struct workload work =
-                workload_new(keyspace, &shape, is_set, batches[i / 2]);
+            struct workload work = workload_new(keyspace, &shape, is_set, batches[i / 2]);
             workload_names(&work, options->keys, round * 100 + i);
             uint64_t begin = clock_thread_cpu_ns();
             workload_run(&work);
@@ -323,10 +328,11 @@ static void measure_growth(const struct options *options)
         total += took;
         histogram[took < 2 ? 0 : 63 - __builtin_clzll(took)]++;
     }
-    printf("growth to %.0fM keys, one put at a time: mean %.0f ns (with reading the clock), "
-           "longest %.1f us, %ld page faults in all\n",
-           GROWTH_KEYS / 1e6, (double)total / GROWTH_KEYS, (double)longest / 1e3,
-           page_faults() - faults);
+    printf(
+        "growth to %.0fM keys, one put at a time: mean %.0f ns (with reading the clock), "
+        "longest %.1f us, %ld page faults in all\n",
+        GROWTH_KEYS / 1e6, (double)total / GROWTH_KEYS, (double)longest / 1e3,
+        page_faults() - faults);
     for (unsigned i = 0; i < HISTOGRAM_LEN; i++) {
         if (histogram[i] > 0) {
             printf("  %9.1f us to %9.1f us %10llu\n", (double)(1ull << i) / 1e3,
@@ -361,8 +367,9 @@ struct rate {
     double cpu_ns[ROUNDS_MAX]; /* of an operation: what contention costs beyond waiting */
 };
 
-static void run_threads(struct keyspace *keyspace, const struct shape *shape, uint64_t keys,
-                        bool is_set, unsigned count, unsigned round, struct rate *rate)
+static void run_threads(struct keyspace *keyspace, const struct shape *shape,
+                        uint64_t keys, bool is_set, unsigned count, unsigned round,
+                        struct rate *rate)
 {
     uint64_t number = round * 4 + is_set * 2 + count;
     struct runner runners[2];
@@ -419,11 +426,56 @@ static void measure_threads(const struct options *options)
     keyspace_delete(keyspace);
 }
 
+static void count_visited(void *context, const struct item *item)
+{
+    *(uint64_t *)context += item->value.len > 0;
+}
+
+/* A scan over all keys, then their end: deadlines spread over an hour, a call a tick. */
+static void measure_sweep(const struct options *options)
+{
+    static const struct shape shape = {16, 32, 2 * 3600000};
+    struct keyspace *keyspace = keyspace_new();
+    fill(keyspace, &shape, options->keys);
+    uint64_t visited = 0;
+    uint64_t begin = clock_thread_cpu_ns();
+    for (unsigned i = 0; i < keyspace->shard_count; i++) {
+        struct shard *shard = &keyspace->shards[i];
+        shard_lock(shard);
+        uint64_t position = 0;
+        do {
+            position = shard_scan(shard, position, NOW_MS, count_visited, &visited);
+        } while (position != 0);
+        shard_unlock(shard);
+    }
+    uint64_t scanned = clock_thread_cpu_ns();
+    uint64_t removed = 0;
+    for (int64_t now_ms = NOW_MS; now_ms <= NOW_MS + shape.ttl_ms + EXPIRY_TICK_MS;
+         now_ms += EXPIRY_TICK_MS) {
+        for (unsigned i = 0; i < keyspace->shard_count; i++) {
+            struct shard *shard = &keyspace->shards[i];
+            bool more = true;
+            shard_lock(shard);
+            while (more) {
+                removed += shard_expire(shard, now_ms, 1000, NULL, NULL, &more);
+            }
+            shard_unlock(shard);
+        }
+    }
+    printf(
+        "%.1fM keys of 16+32 with a deadline: scan %.1f ns a key, expiry %.1f ns a key "
+        "(all cascades, %llu ticks, removal; %llu removed)\n",
+        (double)options->keys / 1e6, (double)(scanned - begin) / (double)visited,
+        (double)(clock_thread_cpu_ns() - scanned) / (double)options->keys,
+        (unsigned long long)(shape.ttl_ms / EXPIRY_TICK_MS), (unsigned long long)removed);
+    keyspace_delete(keyspace);
+}
+
 static uint64_t parse_number(const char *text, uint64_t min, uint64_t max)
 {
     uint64_t value = 0;
-    if (text == NULL || !number_parse_uint64(bytes_of_string(text), &value) || value < min ||
-        value > max) {
+    if (text == NULL || !number_parse_uint64(bytes_of_string(text), &value) ||
+        value < min || value > max) {
         fail("a number is missing or out of range");
     }
     return value;
@@ -437,7 +489,8 @@ int main(int argc, char **argv)
     } parts[] = {{"bytes", measure_bytes},
                  {"speed", measure_speed},
                  {"growth", measure_growth},
-                 {"threads", measure_threads}};
+                 {"threads", measure_threads},
+                 {"sweep", measure_sweep}};
     struct options options = {.keys = 1000000, .rounds = 5};
     bool is_wanted[ARRAY_LEN(parts)] = {false};
     bool is_any_wanted = false;
@@ -456,8 +509,9 @@ int main(int argc, char **argv)
             }
         }
         if (!is_known) {
-            fail("usage: store_bench [bytes] [speed] [growth] [threads] [--keys N] "
-                 "[--rounds N]");
+            fail(
+                "usage: store_bench [bytes] [speed] [growth] [threads] [sweep] [--keys N] "
+                "[--rounds N]");
         }
     }
     for (unsigned part = 0; part < ARRAY_LEN(parts); part++) {

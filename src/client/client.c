@@ -195,11 +195,11 @@ enum memento_status client_flush(struct client *client)
 
 enum memento_status client_take(struct client *client)
 {
-    struct bytes input =
-        bytes_of(client->in.data + client->in_used, client->in.len - client->in_used);
-    if (input.len == 0) {
+    if (client->in.len == client->in_used) {
         return MEMENTO_AGAIN;
     }
+    struct bytes input =
+        bytes_of(client->in.data + client->in_used, client->in.len - client->in_used);
     size_t consumed = 0;
     enum memento_status status = response_parse(&client->response, input, &consumed);
     client->in_used += consumed;

@@ -47,7 +47,7 @@ void command_getbit(struct call *call)
 
 /* Sets the bit and gives what it was. */
 static enum memento_status set_bit(const struct call *call, struct shard *shard,
-                                   const struct key *key, uint64_t offset, bool bit,
+                                   struct key *key, uint64_t offset, bool bit,
                                    uint64_t *before)
 {
     struct item item;
@@ -276,8 +276,7 @@ static bool parse_operation(struct bytes word, enum bits_operation *operation)
 }
 
 /* The keys are locked: the value of one of them, empty when it is absent. */
-static struct bytes source_value(const struct call *call, const struct key *key,
-                                 bool counts)
+static struct bytes source_value(const struct call *call, struct key *key, bool counts)
 {
     struct shard *shard = engine_lock(call->writer, key);
     struct item item;
@@ -300,7 +299,7 @@ static enum memento_status combine_values(const struct call *call,
         size_t source_len = source_value(call, &keys->keys[i], true).len;
         *len = source_len > *len ? source_len : *len;
     }
-    const struct key *target = &keys->keys[0];
+    struct key *target = &keys->keys[0];
     struct shard *shard = engine_lock(call->writer, target);
     enum memento_status status;
     if (*len == 0) {

@@ -6,15 +6,14 @@
 
 /* ---- the same for every key of a request, all at one moment ---- */
 
-typedef bool key_action(struct writer *writer, struct shard *shard,
-                        const struct key *key);
+typedef bool key_action(struct writer *writer, struct shard *shard, struct key *key);
 
 static int64_t count_under_lock(const struct call *call, const struct call_keys *keys,
                                 key_action *action)
 {
     int64_t done = 0;
     for (size_t i = 0; i < keys->count; i++) {
-        const struct key *key = &keys->keys[i];
+        struct key *key = &keys->keys[i];
         call_keys_ahead(keys, call, i);
         struct shard *shard = engine_lock(call->writer, key);
         done += action(call->writer, shard, key);
@@ -49,12 +48,12 @@ static void for_each_key(struct call *call, key_action *action)
     reply_integer(call->reply, done);
 }
 
-static bool delete_key(struct writer *writer, struct shard *shard, const struct key *key)
+static bool delete_key(struct writer *writer, struct shard *shard, struct key *key)
 {
     return engine_delete(writer, shard, key) == MEMENTO_OK;
 }
 
-static bool key_exists(struct writer *writer, struct shard *shard, const struct key *key)
+static bool key_exists(struct writer *writer, struct shard *shard, struct key *key)
 {
     struct bytes value;
     struct large *large;
@@ -88,8 +87,7 @@ void command_type(struct call *call)
 
 /* ---- from one key to another ---- */
 
-static enum memento_status find(struct writer *writer, const struct key *key,
-                                struct item *item)
+static enum memento_status find(struct writer *writer, struct key *key, struct item *item)
 {
     struct shard *shard = engine_lock(writer, key);
     enum memento_status status = engine_find(writer, shard, key, item);
@@ -97,7 +95,7 @@ static enum memento_status find(struct writer *writer, const struct key *key,
     return status;
 }
 
-static bool is_taken(struct writer *writer, const struct key *key)
+static bool is_taken(struct writer *writer, struct key *key)
 {
     struct item item;
     return find(writer, key, &item) == MEMENTO_OK;
@@ -105,7 +103,7 @@ static bool is_taken(struct writer *writer, const struct key *key)
 
 /* Stores what `item` says under `key`; a value in a block of its own is shared, not
  * copied. The shards of both are held, and the views of `item` are void afterwards. */
-static enum memento_status put(struct writer *writer, const struct key *key,
+static enum memento_status put(struct writer *writer, struct key *key,
                                const struct item *item, int64_t created_ms)
 {
     struct engine_value value = {item->value, NULL};
@@ -121,8 +119,8 @@ static enum memento_status put(struct writer *writer, const struct key *key,
 }
 
 /* The target is written first: without memory for it the source stays as it was. */
-static enum memento_status put_and_delete(struct writer *writer, const struct key *from,
-                                          const struct key *to, const struct item *item)
+static enum memento_status put_and_delete(struct writer *writer, struct key *from,
+                                          struct key *to, const struct item *item)
 {
     enum memento_status status = put(writer, to, item, item->created_ms);
     if (status == MEMENTO_OK) {
@@ -133,8 +131,8 @@ static enum memento_status put_and_delete(struct writer *writer, const struct ke
     return status;
 }
 
-static enum memento_status rename_locked(struct writer *writer, const struct key *from,
-                                         const struct key *to, bool only_if_free)
+static enum memento_status rename_locked(struct writer *writer, struct key *from,
+                                         struct key *to, bool only_if_free)
 {
     struct item item;
     enum memento_status status = find(writer, from, &item);

@@ -185,12 +185,13 @@ static void answer_set(const struct call *call, unsigned bits, enum memento_stat
     }
 }
 
-/* A person who types SET greeting hello world meant one value: say how to write it. */
+/* A person who types SET greeting hello world meant one value: say how to write it. One who
+ * types SET k v NX XX meant options. */
 #define ADVICE_BYTES_MAX 60
 
 static void set_syntax_error(const struct call *call)
 {
-    if (call->reply->dialect != DIALECT_TEXT) {
+    if (call->reply->dialect != DIALECT_TEXT || find_option(call->args[3]) != NULL) {
         call_syntax_error(call);
         return;
     }

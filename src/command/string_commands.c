@@ -114,7 +114,7 @@ void command_substr(struct call *call)
 
 /* The key is absent: stores the words's bytes as they are. */
 static enum memento_status create_value(const struct call *call, struct shard *shard,
-                                        const struct key *key, struct bytes bytes)
+                                        struct key *key, struct bytes bytes)
 {
     struct engine_value value;
     enum memento_status status = engine_value_make(bytes, &value);
@@ -175,7 +175,7 @@ void command_prepend(struct call *call)
 
 /* Writes args[3] over the bytes from `offset` on. */
 static enum memento_status overwrite(const struct call *call, struct shard *shard,
-                                     const struct key *key, bool exists, size_t old_len,
+                                     struct key *key, bool exists, size_t old_len,
                                      size_t offset, size_t *len)
 {
     struct bytes part = call->args[3];
@@ -304,7 +304,7 @@ static bool any_exists(const struct pairs *pairs, const struct call *call)
     bool found = false;
     for (size_t i = 0; i < pairs->keys.count && !found; i++) {
         call_keys_ahead(&pairs->keys, call, i);
-        const struct key *key = &pairs->keys.keys[i];
+        struct key *key = &pairs->keys.keys[i];
         struct shard *shard = engine_lock(call->writer, key);
         struct item item;
         found = engine_find(call->writer, shard, key, &item) == MEMENTO_OK;
@@ -321,7 +321,7 @@ static enum memento_status store_pairs(struct pairs *pairs, const struct call *c
     enum memento_status status = MEMENTO_OK;
     for (size_t i = 0; i < pairs->keys.count && status == MEMENTO_OK; i++) {
         call_keys_ahead(&pairs->keys, call, i);
-        const struct key *key = &pairs->keys.keys[i];
+        struct key *key = &pairs->keys.keys[i];
         struct shard *shard = engine_lock(call->writer, key);
         status = engine_set(call->writer, shard, key, &pairs->values[i],
                             ENTRY_NO_DEADLINE, ENGINE_CREATED_NOW);
@@ -354,7 +354,7 @@ static void forget_pairs(const struct pairs *pairs, const struct call *call,
                          size_t stored)
 {
     for (size_t i = 0; i < stored; i++) {
-        const struct key *key = &pairs->keys.keys[i];
+        struct key *key = &pairs->keys.keys[i];
         struct shard *shard = engine_lock(call->writer, key);
         enum memento_status status = engine_delete(call->writer, shard, key);
         CHECK(status >= 0); /* a key that was named twice is not found the second time */

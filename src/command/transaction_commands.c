@@ -150,9 +150,7 @@ static bool watch_word(struct call *call, size_t at)
                      TRANSACTION_WATCHES_MAX);
         return false;
     }
-    uint64_t bytes_hash = engine_hash(call->writer->engine, key.bytes);
-    struct watch *watch =
-        engine_watch(call->writer, key.bytes, bytes_hash, call->session->database);
+    struct watch *watch = engine_watch(call->writer, &key);
     if (watch == NULL) {
         call_failed(call, MEMENTO_ERR_NO_MEMORY);
         return false;
@@ -189,7 +187,6 @@ void command_unwatch(struct call *call)
 struct lock_keys {
     struct call call; /* the queued request whose keys are being collected */
     size_t count;
-    size_t of_requests; /* the first so many; the rest is watched */
     struct key keys[LOCK_KEYS_MAX];
 };
 
@@ -219,7 +216,6 @@ static bool collect_of_requests(struct lock_keys *lock, const struct session *se
             return false;
         }
     }
-    lock->of_requests = lock->count;
     return true;
 }
 
@@ -231,29 +227,6 @@ static bool collect_of_watches(struct lock_keys *lock, const struct session *ses
         }
         lock->keys[lock->count++] =
             engine_watch_key(CONTAINER_OF(node, struct watch, of_client));
-    }
-    return true;
-}
-
-/* A database may have been swapped between the naming of the keys and the locks; now that a
- * shard is held it cannot be. */
-static bool keys_are_still_there(const struct lock_keys *lock)
-{
-    const struct session *session = lock->call.session;
-    const struct engine *engine = lock->call.writer->engine;
-    uint8_t db = atomic_load_explicit(&engine->database_map[session->database],
-                                      memory_order_relaxed);
-    for (size_t i = 0; i < lock->of_requests; i++) {
-        if (lock->keys[i].db != db) {
-            return false;
-        }
-    }
-    size_t at = lock->of_requests;
-    LIST_EACH (node, next, &session->watches) {
-        struct watch *watch = CONTAINER_OF(node, struct watch, of_client);
-        if (engine_watch_key(watch).hash != lock->keys[at++].hash) {
-            return false;
-        }
     }
     return true;
 }
@@ -270,10 +243,6 @@ static bool try_to_lock_keys(const struct call *call)
                      collect_of_watches(lock, call->session);
     if (is_locked) {
         engine_lock_keys(call->writer, lock->keys, lock->count);
-        if (!keys_are_still_there(lock)) {
-            engine_unlock_span(call->writer);
-            is_locked = false;
-        }
     }
     heap_free(lock);
     return is_locked;

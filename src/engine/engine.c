@@ -47,16 +47,35 @@ static inline bool is_held(const struct writer *writer, unsigned shard)
     return (writer->held[shard / 64] >> (shard % 64)) & 1;
 }
 
-struct shard *engine_lock(struct writer *writer, const struct key *key) UNCHECKED_LOCKING
+static inline bool is_named_right(const struct engine *engine, const struct key *key)
+{
+    return key->db == atomic_load_explicit(&engine->database_map[key->database],
+                                           memory_order_relaxed);
+}
+
+/* The mixing of the database into a hash undoes itself. */
+static COLD void name_again(const struct engine *engine, struct key *key)
+{
+    *key =
+        engine_key(engine, key->bytes, key_hash_in_db(key->hash, key->db), key->database);
+}
+
+struct shard *engine_lock(struct writer *writer, struct key *key) UNCHECKED_LOCKING
 {
     struct keyspace *keyspace = &writer->engine->keyspace;
-    struct shard *shard = keyspace_shard(keyspace, key->hash);
-    if (LIKELY(writer->span_depth == 0)) {
-        shard_lock(shard);
-    } else {
+    if (UNLIKELY(writer->span_depth > 0)) {
         CHECK(is_held(writer, keyspace_shard_index(keyspace, key->hash)));
+        return keyspace_shard(keyspace, key->hash);
     }
-    return shard;
+    for (;;) {
+        struct shard *shard = keyspace_shard(keyspace, key->hash);
+        shard_lock(shard);
+        if (LIKELY(is_named_right(writer->engine, key))) {
+            return shard;
+        }
+        shard_unlock(shard);
+        name_again(writer->engine, key);
+    }
 }
 
 void engine_unlock(struct writer *writer, struct shard *shard) UNCHECKED_LOCKING
@@ -70,23 +89,54 @@ void engine_unlock(struct writer *writer, struct shard *shard) UNCHECKED_LOCKING
 static void lock_held(struct writer *writer) UNCHECKED_LOCKING
 {
     struct keyspace *keyspace = &writer->engine->keyspace;
-    for (unsigned i = 0; i < keyspace->shard_count; i++) {
-        if (is_held(writer, i)) {
-            shard_lock(&keyspace->shards[i]);
+    for (unsigned word = 0; word * 64 < keyspace->shard_count; word++) {
+        for (uint64_t held = writer->held[word]; held != 0; held &= held - 1) {
+            shard_lock(&keyspace->shards[word * 64 + (unsigned)__builtin_ctzll(held)]);
         }
     }
 }
 
-void engine_lock_keys(struct writer *writer, const struct key *keys, size_t count)
+/* Always true. */
+static bool unlock_held(struct writer *writer) UNCHECKED_LOCKING
 {
-    if (writer->span_depth++ > 0) {
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    for (unsigned word = 0; word * 64 < keyspace->shard_count; word++) {
+        for (uint64_t held = writer->held[word]; held != 0; held &= held - 1) {
+            shard_unlock(&keyspace->shards[word * 64 + (unsigned)__builtin_ctzll(held)]);
+        }
+        writer->held[word] = 0;
+    }
+    return true;
+}
+
+/* True when the names are right now that the shards are held; makes them right otherwise. */
+static bool name_keys(const struct engine *engine, struct key *keys, size_t count)
+{
+    bool were_right = true;
+    for (size_t i = 0; i < count; i++) {
+        if (UNLIKELY(!is_named_right(engine, &keys[i]))) {
+            name_again(engine, &keys[i]);
+            were_right = false;
+        }
+    }
+    return were_right;
+}
+
+void engine_lock_keys(struct writer *writer, struct key *keys, size_t count)
+{
+    if (writer->span_depth > 0) {
+        writer->span_depth++;
         return; /* the outermost span has locked what its requests name */
     }
-    for (size_t i = 0; i < count; i++) {
-        unsigned shard = keyspace_shard_index(&writer->engine->keyspace, keys[i].hash);
-        writer->held[shard / 64] |= 1ull << (shard % 64);
-    }
-    lock_held(writer);
+    do {
+        for (size_t i = 0; i < count; i++) {
+            unsigned shard =
+                keyspace_shard_index(&writer->engine->keyspace, keys[i].hash);
+            writer->held[shard / 64] |= 1ull << (shard % 64);
+        }
+        lock_held(writer);
+    } while (!name_keys(writer->engine, keys, count) && unlock_held(writer));
+    writer->span_depth = 1;
 }
 
 void engine_lock_all(struct writer *writer)
@@ -100,22 +150,12 @@ void engine_lock_all(struct writer *writer)
     lock_held(writer);
 }
 
-void engine_unlock_span(struct writer *writer) UNCHECKED_LOCKING
+void engine_unlock_span(struct writer *writer)
 {
     CHECK(writer->span_depth > 0);
-    if (--writer->span_depth > 0) {
-        return;
+    if (--writer->span_depth == 0) {
+        unlock_held(writer);
     }
-    struct keyspace *keyspace = &writer->engine->keyspace;
-    for (unsigned i = 0; i < keyspace->shard_count; i++) {
-        if (is_held(writer, i)) {
-            shard_unlock(&keyspace->shards[i]);
-        }
-        if (i % 64 == 63) {
-            writer->held[i / 64] = 0;
-        }
-    }
-    writer->held[(keyspace->shard_count - 1) / 64] = 0;
 }
 
 /* ---- reading ---- */

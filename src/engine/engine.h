@@ -58,7 +58,7 @@ static inline struct key engine_key(const struct engine *engine, struct bytes by
 {
     uint8_t db =
         atomic_load_explicit(&engine->database_map[database], memory_order_relaxed);
-    return (struct key){bytes, key_hash_in_db(bytes_hash, db), db};
+    return (struct key){bytes, key_hash_in_db(bytes_hash, db), db, (uint8_t)database};
 }
 static inline uint64_t engine_hash(const struct engine *engine, struct bytes bytes)
 {
@@ -66,9 +66,12 @@ static inline uint64_t engine_hash(const struct engine *engine, struct bytes byt
 }
 
 /* ---- locking: the writer's thread ---- */
-struct shard *engine_lock(struct writer *writer, const struct key *key);
+
+/* A key names a physical database, which SWAPDB may have exchanged by the time its shard is
+ * ours: it is then named anew. While a shard is held nothing is exchanged. */
+struct shard *engine_lock(struct writer *writer, struct key *key);
 void engine_unlock(struct writer *writer, struct shard *shard);
-void engine_lock_keys(struct writer *writer, const struct key *keys, size_t count);
+void engine_lock_keys(struct writer *writer, struct key *keys, size_t count);
 void engine_lock_all(struct writer *writer);
 void engine_unlock_span(struct writer *writer);
 
@@ -145,16 +148,16 @@ struct watch {
     struct list of_shard;  /* engine's */
     struct list of_client; /* the owner's */
     struct bytes bytes;    /* the key's, behind the struct */
+    uint8_t database;      /* logical */
     _Atomic uint64_t hash;
     _Atomic uint8_t db; /* physical */
     bool was_there;     /* when WATCH was executed */
     atomic_bool changed;
 };
-/* The key as it lies now; it stays so while its shard is held. */
+/* The key as it lies now; it stays so while any shard is held. */
 struct key engine_watch_key(const struct watch *watch);
-/* Watches a key of a logical database; NULL without memory. */
-MUST_USE struct watch *engine_watch(struct writer *writer, struct bytes bytes,
-                                    uint64_t bytes_hash, unsigned database);
+/* NULL without memory. */
+MUST_USE struct watch *engine_watch(struct writer *writer, const struct key *key);
 void engine_unwatch(struct writer *writer, struct watch *watch); /* frees it */
 /* The key's shard is held: true when it was changed, or has expired since. */
 bool engine_watch_is_broken(struct writer *writer, struct watch *watch);

@@ -5,9 +5,9 @@
 
 struct key engine_watch_key(const struct watch *watch)
 {
-    return (struct key){watch->bytes,
-                        atomic_load_explicit(&watch->hash, memory_order_relaxed),
-                        atomic_load_explicit(&watch->db, memory_order_relaxed)};
+    return (struct key){
+        watch->bytes, atomic_load_explicit(&watch->hash, memory_order_relaxed),
+        atomic_load_explicit(&watch->db, memory_order_relaxed), watch->database};
 }
 
 static struct watch *watch_create(struct bytes bytes)
@@ -25,35 +25,19 @@ static struct watch *watch_create(struct bytes bytes)
     return watch;
 }
 
-/* Locks the key's shard, naming the key anew when SWAPDB came in between. */
-static struct shard *lock_in_database(struct writer *writer, struct bytes bytes,
-                                      uint64_t bytes_hash, unsigned database,
-                                      struct key *key)
+struct watch *engine_watch(struct writer *writer, const struct key *key) UNCHECKED_LOCKING
 {
-    for (;;) {
-        *key = engine_key(writer->engine, bytes, bytes_hash, database);
-        struct shard *shard = engine_lock(writer, key);
-        if (engine_key(writer->engine, bytes, bytes_hash, database).db == key->db) {
-            return shard;
-        }
-        engine_unlock(writer, shard);
-    }
-}
-
-struct watch *engine_watch(struct writer *writer, struct bytes bytes, uint64_t bytes_hash,
-                           unsigned database) UNCHECKED_LOCKING
-{
-    struct watch *watch = watch_create(bytes);
+    struct watch *watch = watch_create(key->bytes);
     if (watch == NULL) {
         return NULL;
     }
-    struct key key;
+    struct key named = *key;
     struct item item;
-    struct shard *shard =
-        lock_in_database(writer, watch->bytes, bytes_hash, database, &key);
-    atomic_init(&watch->hash, key.hash);
-    atomic_init(&watch->db, key.db);
-    watch->was_there = engine_find(writer, shard, &key, &item) == MEMENTO_OK;
+    struct shard *shard = engine_lock(writer, &named);
+    watch->database = named.database;
+    atomic_init(&watch->hash, named.hash);
+    atomic_init(&watch->db, named.db);
+    watch->was_there = engine_find(writer, shard, &named, &item) == MEMENTO_OK;
     list_append(&shard->watchers, &watch->of_shard);
     engine_unlock(writer, shard);
     return watch;
@@ -61,18 +45,10 @@ struct watch *engine_watch(struct writer *writer, struct bytes bytes, uint64_t b
 
 void engine_unwatch(struct writer *writer, struct watch *watch)
 {
-    for (;;) {
-        struct key key = engine_watch_key(watch);
-        struct shard *shard = engine_lock(writer, &key);
-        bool is_here = engine_watch_key(watch).hash == key.hash;
-        if (is_here) {
-            list_remove(&watch->of_shard);
-        }
-        engine_unlock(writer, shard);
-        if (is_here) {
-            break;
-        }
-    }
+    struct key key = engine_watch_key(watch);
+    struct shard *shard = engine_lock(writer, &key);
+    list_remove(&watch->of_shard);
+    engine_unlock(writer, shard);
     heap_free(watch);
 }
 
@@ -124,7 +100,7 @@ void watch_database_flushed(struct writer *writer, struct shard *shard, int db)
 static struct key key_in_database(struct key key, uint8_t db)
 {
     uint64_t bytes_hash = key_hash_in_db(key.hash, key.db); /* the mixing undoes itself */
-    return (struct key){key.bytes, key_hash_in_db(bytes_hash, db), db};
+    return (struct key){key.bytes, key_hash_in_db(bytes_hash, db), db, key.database};
 }
 
 static bool is_there(struct writer *writer, const struct key *key) UNCHECKED_LOCKING
@@ -134,7 +110,8 @@ static bool is_there(struct writer *writer, const struct key *key) UNCHECKED_LOC
     return engine_find(writer, shard, key, &item) == MEMENTO_OK;
 }
 
-/* Breaks the watches of the two databases in one shard, or takes them out into `moved`. */
+/* Takes the watches of the two databases out of one shard; those of keys that are in either of
+ * the databases break. */
 static void take_watches(struct writer *writer, struct shard *shard, uint8_t a, uint8_t b,
                          struct list *moved)
 {
@@ -147,7 +124,6 @@ static void take_watches(struct writer *writer, struct shard *shard, uint8_t a, 
         struct key other = key_in_database(key, key.db == a ? b : a);
         if (is_there(writer, &key) || is_there(writer, &other)) {
             watch_break(watch);
-            continue;
         }
         list_remove(node);
         list_append(moved, node);

@@ -12,5 +12,5 @@ void watch_key_changed(struct shard *shard, const struct key *key);
 /* Every key of a physical database (all with db < 0) that is there is about to go. */
 void watch_database_flushed(struct writer *writer, struct shard *shard, int db);
 /* Two physical databases are about to become each other's logical one; all shards are held. A
- * watch of a key that is in either of them breaks, the others move to the other one. */
+ * watch of a key that is in either of them breaks; all move to the other one. */
 void watch_databases_swapped(struct writer *writer, uint8_t a, uint8_t b);

@@ -459,6 +459,13 @@ static enum request_status parse_line(struct parser *parser, char *input, size_t
     }
     request->first = first;
     request->count = words->count - first;
+    for (size_t i = first; i < words->count && line_len > limits->word_bytes_max; i++) {
+        if (words->items[i].len > limits->word_bytes_max) {
+            words->count = first;
+            return refuse(request, REQUEST_BAD,
+                          "string exceeds maximum allowed size (proto-max-bulk-len)");
+        }
+    }
     return request->count == 0 ? REQUEST_EMPTY : REQUEST_READY;
 }
 

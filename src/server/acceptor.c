@@ -45,7 +45,11 @@ static bool add_listener(struct acceptor *acceptor, const struct address *addres
         buf_append_char(&acceptor->described, ' ');
     }
     struct address bound;
-    address_print(socket_local(fd, &bound) ? &bound : address, &acceptor->described);
+    if (address->storage.ss_family == AF_UNIX) {
+        buf_append_bytes(&acceptor->described, buf_bytes(&acceptor->unix_path));
+    } else {
+        address_print(socket_local(fd, &bound) ? &bound : address, &acceptor->described);
+    }
     return true;
 }
 

@@ -251,8 +251,11 @@ static void print_in_order(const struct call *call, struct listing *listing,
                            struct buf *out)
 {
     size_t found = listing->found.len / sizeof(struct found_line);
+    if (found == 0) {
+        return;
+    }
     qsort(listing->found.data, found, sizeof(struct found_line), compare_ids);
-    for (size_t i = 3; i < call->count && found > 0; i++) {
+    for (size_t i = 3; i < call->count; i++) {
         int64_t id;
         (void)number_parse_int64(call->args[i], &id); /* read_ids has done so */
         const struct found_line *line =

@@ -141,12 +141,16 @@ static void unsent_advance(struct connection *connection, size_t sent)
 size_t connection_unsent_cost(const struct connection *connection)
 {
     size_t cost = connection->unsent_bytes;
+    bool is_being_sent = true;
     for (const struct unsent *unsent = connection->unsent_first; unsent != NULL;
          unsent = unsent->next) {
-        const struct large *large = unsent->owner;
-        if (large != NULL && large_is_detached(large)) {
-            cost += large->cap;
+        if (unsent->owner == NULL) {
+            continue;
         }
+        if (!is_being_sent && large_is_detached(unsent->owner)) {
+            cost += large_share(unsent->owner);
+        }
+        is_being_sent = false;
     }
     return cost;
 }

@@ -70,8 +70,9 @@ struct connection *connection_create(struct worker *worker, int fd, uint64_t id)
 /* Closes the socket. */
 void connection_destroy(struct connection *connection);
 
-/* Memory that this client's unread replies cost: what was copied for it, and pinned values that
- * no key holds any more. Looks at the values one by one, so ask it only when it may matter. */
+/* Memory that this client's unread replies cost: what was copied for it, and its share of pinned
+ * values that no key holds any more, but for the one that is being sent: a single value of any
+ * size may be taken slowly. Looks at the values one by one, so ask it only when it matters. */
 size_t connection_unsent_cost(const struct connection *connection);
 
 /* Sends what is unsent as far as the socket takes it. False when the peer is gone. */

@@ -163,8 +163,9 @@ static void answer(struct worker *worker, size_t first, size_t last)
 static COLD void reply_failed(struct worker *worker, struct share *share)
 {
     struct buf *output = &worker->output;
-    trace_warning("client %llu: a reply over client-output-limit, or no memory for it: cut",
-                  (unsigned long long)share->connection->session.id);
+    trace_warning(
+        "client %llu: a reply over client-output-limit, or no memory for it: cut",
+        (unsigned long long)share->connection->session.id);
     while (worker->reply.pin_count > share->pins_from) {
         worker->reply.release(worker->reply.pins[--worker->reply.pin_count].owner);
     }

@@ -8,7 +8,8 @@
 
 /* Integers are stored as the processor keeps them, which is little-endian wherever memento
  * runs; entries never leave the process. */
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "entries store partial integers");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "entries store partial integers");
 
 #define VERSION_BYTES  8
 #define NARROW_BYTES   4
@@ -206,7 +207,8 @@ void entry_rewrite(char *chunk, const struct item *item, size_t old_header_bytes
     header_write(chunk, item);
 }
 
-static ALWAYS_INLINE int64_t deadline_read(const char *at, unsigned flags, uint64_t version)
+static ALWAYS_INLINE int64_t deadline_read(const char *at, unsigned flags,
+                                           uint64_t version)
 {
     if (flags & ENTRY_DEADLINE_IS_WIDE) {
         int64_t deadline_ms;
@@ -329,7 +331,8 @@ void entry_read_value(const char *chunk, struct bytes *value, struct large **lar
     const char *at = entry_find_key(chunk, &key_len, &value_len, &db);
     at += flags & ENTRY_KEY_IS_LARGE ? POINTER_BYTES : key_len;
     *value = value_read(at, value_len, flags, large);
-    *deadline_ms = flags & ENTRY_HAS_DEADLINE ? entry_deadline_ms(chunk) : ENTRY_NO_DEADLINE;
+    *deadline_ms =
+        flags & ENTRY_HAS_DEADLINE ? entry_deadline_ms(chunk) : ENTRY_NO_DEADLINE;
 }
 
 uint64_t entry_hash(const char *chunk, const struct hash_seed *seed)
@@ -398,8 +401,8 @@ bool entry_read_plain(const char *chunk, struct entry_plain *plain)
     return true;
 }
 
-bool entry_overwrite_plain(char *chunk, const struct entry_plain *plain, struct bytes value,
-                           uint64_t version)
+bool entry_overwrite_plain(char *chunk, const struct entry_plain *plain,
+                           struct bytes value, uint64_t version)
 {
     if (varint_bytes(value.len) != plain->version_at - plain->len_at) {
         return false;

@@ -91,5 +91,5 @@ struct entry_plain {
 bool entry_read_plain(const char *chunk, struct entry_plain *plain);
 /* Another value, which may be a view of the old one, and version; the chunk must be large
  * enough. False, and nothing is changed, when the length of the length differs. */
-bool entry_overwrite_plain(char *chunk, const struct entry_plain *plain, struct bytes value,
-                           uint64_t version);
+bool entry_overwrite_plain(char *chunk, const struct entry_plain *plain,
+                           struct bytes value, uint64_t version);

@@ -17,23 +17,23 @@
 
 /* Digits of 8, 6, 6, 6, 6 bits: slots of 0.1 s, 26 s, 27 min, 29 h, 78 days; 13.6 years in
  * all. The first level is wider, because short deadlines are the common ones. */
-#define LEVELS         5
-#define FIRST_BITS     8
-#define DIGIT_BITS     6
-#define FIRST_SLOTS    (1u << FIRST_BITS)
-#define DIGIT_SLOTS    (1u << DIGIT_BITS)
-#define WHEEL_BITS     (FIRST_BITS + (LEVELS - 1) * DIGIT_BITS)
-#define SLOT_FAR       (FIRST_SLOTS + (LEVELS - 1) * DIGIT_SLOTS)
-#define SLOTS          (SLOT_FAR + 1)
-#define FIRST_WORDS    (FIRST_SLOTS / 64)
-#define BITMAP_WORDS   (FIRST_WORDS + LEVELS - 1)
-#define END_NEVER   UINT64_MAX
-#define MARK_BYTES     3
-#define BLOCK_BYTES    64u
-#define BLOCK_SHIFT    6
-#define NO_EVENT       UINT64_MAX
-#define SLOT_NONE      UINT32_MAX
-#define RECENT         64u
+#define LEVELS       5
+#define FIRST_BITS   8
+#define DIGIT_BITS   6
+#define FIRST_SLOTS  (1u << FIRST_BITS)
+#define DIGIT_SLOTS  (1u << DIGIT_BITS)
+#define WHEEL_BITS   (FIRST_BITS + (LEVELS - 1) * DIGIT_BITS)
+#define SLOT_FAR     (FIRST_SLOTS + (LEVELS - 1) * DIGIT_SLOTS)
+#define SLOTS        (SLOT_FAR + 1)
+#define FIRST_WORDS  (FIRST_SLOTS / 64)
+#define BITMAP_WORDS (FIRST_WORDS + LEVELS - 1)
+#define END_NEVER    UINT64_MAX
+#define MARK_BYTES   3
+#define BLOCK_BYTES  64u
+#define BLOCK_SHIFT  6
+#define NO_EVENT     UINT64_MAX
+#define SLOT_NONE    UINT32_MAX
+#define RECENT       64u
 
 /* More filings than twice the live ones, and so many, are worth a move: bounds the memory of
  * stale ones to a small multiple of what is needed, at a constant cost for each. */
@@ -98,7 +98,8 @@ static uint64_t tick_now(int64_t now_ms)
     return now_ms <= 0 ? 0 : (uint64_t)(now_ms / EXPIRY_TICK_MS);
 }
 
-enum memento_status expiry_create(struct expiry **created, struct slab *slab, int64_t now_ms)
+enum memento_status expiry_create(struct expiry **created, struct slab *slab,
+                                  int64_t now_ms)
 {
     struct expiry *expiry = heap_alloc_zeroed(1, sizeof(*expiry));
     if (expiry == NULL) {
@@ -302,8 +303,8 @@ static bool wheel_advance(struct wheel *wheel, uint64_t now)
 
 /* Up to a block's filings. The block stays, empty, until the next call, so that they can be
  * put back. */
-static bool handout_take(struct expiry *expiry, struct handout *handout, struct wheel *wheel,
-                         struct expiry_batch *batch)
+static bool handout_take(struct expiry *expiry, struct handout *handout,
+                         struct wheel *wheel, struct expiry_batch *batch)
 {
     struct filings *filings = &handout->filings;
     if (filings->block != 0 && filings->count == 0) {
@@ -379,7 +380,8 @@ bool expiry_take_due(struct expiry *expiry, int64_t now_ms, struct expiry_batch 
     return wheel_take_due(expiry, &expiry->wheels[expiry->active], now, batch);
 }
 
-void expiry_put_back(struct expiry *expiry, const struct expiry_batch *batch, unsigned from)
+void expiry_put_back(struct expiry *expiry, const struct expiry_batch *batch,
+                     unsigned from)
 {
     struct wheel *wheel = &expiry->wheels[batch->wheel];
     struct handout *handout = batch->is_moving ? &expiry->moving : &wheel->due;
@@ -473,7 +475,8 @@ bool expiry_has_passed(const struct expiry *expiry, uint64_t tick)
 typedef void filing_visit(void *context, unsigned wheel, uint32_t slot, uint32_t mark);
 
 static size_t filings_walk(const struct expiry *expiry, struct filings filings,
-                           unsigned wheel, uint32_t slot, filing_visit *visit, void *context)
+                           unsigned wheel, uint32_t slot, filing_visit *visit,
+                           void *context)
 {
     size_t blocks = 0;
     unsigned count = filings.count;
@@ -502,8 +505,8 @@ static size_t expiry_walk(const struct expiry *expiry, filing_visit *visit, void
         }
         blocks += filings_walk(expiry, wheel->due.filings, i, SLOT_DUE, visit, context);
     }
-    blocks += filings_walk(expiry, expiry->moving.filings, expiry->active ^ 1u, SLOT_MOVING,
-                           visit, context);
+    blocks += filings_walk(expiry, expiry->moving.filings, expiry->active ^ 1u,
+                           SLOT_MOVING, visit, context);
     return blocks;
 }
 

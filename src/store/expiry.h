@@ -57,7 +57,8 @@ struct expiry_batch {
 MUST_USE bool expiry_take_due(struct expiry *expiry, int64_t now_ms,
                               struct expiry_batch *batch);
 /* Puts marks[from..count) of the batch taken last back to where they came from. Never fails. */
-void expiry_put_back(struct expiry *expiry, const struct expiry_batch *batch, unsigned from);
+void expiry_put_back(struct expiry *expiry, const struct expiry_batch *batch,
+                     unsigned from);
 /* Whether an entry's filing is among those of the batch. */
 bool expiry_is_live(const struct expiry_batch *batch, uint8_t wheel, int64_t deadline_ms,
                     bool has_filed, uint32_t filed_tick);

@@ -20,8 +20,9 @@
 
 struct key {
     struct bytes bytes;
-    uint64_t hash; /* of bytes and db */
-    uint8_t db;    /* physical database */
+    uint64_t hash;    /* of bytes and db */
+    uint8_t db;       /* physical database */
+    uint8_t database; /* the logical one it was named in; only the engine looks at it */
 };
 
 /* Moves a hash of the bytes alone into a database. */
@@ -33,7 +34,7 @@ static inline uint64_t key_hash_in_db(uint64_t bytes_hash, uint8_t db)
 static inline struct key key_make(const struct hash_seed *seed, struct bytes bytes,
                                   uint8_t db)
 {
-    return (struct key){bytes, key_hash_in_db(hash_bytes(seed, bytes), db), db};
+    return (struct key){bytes, key_hash_in_db(hash_bytes(seed, bytes), db), db, db};
 }
 
 static inline uint32_t key_tag(uint64_t hash)

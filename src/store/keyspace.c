@@ -80,7 +80,8 @@ static void prefetch_some(const struct keyspace *keyspace, const uint64_t *hashe
     }
 }
 
-void keyspace_prefetch(const struct keyspace *keyspace, const uint64_t *hashes, size_t count)
+void keyspace_prefetch(const struct keyspace *keyspace, const uint64_t *hashes,
+                       size_t count)
 {
     for (size_t done = 0; done < count; done += PREFETCH_MAX) {
         size_t left = count - done;
@@ -113,8 +114,8 @@ void keyspace_memory(struct keyspace *keyspace, struct keyspace_memory *memory)
     for (unsigned i = 0; i < keyspace->shard_count; i++) {
         struct shard *shard = &keyspace->shards[i];
         shard_lock(shard);
-        memory->entry_bytes += shard->slab.bytes_used -
-                               shard->table.overflow_lines * sizeof(struct bucket);
+        memory->entry_bytes +=
+            shard->slab.bytes_used - shard->table.overflow_lines * sizeof(struct bucket);
         memory->table_bytes += table_bytes(&shard->table);
         memory->large_bytes += shard->large_bytes;
         shard_unlock(shard);

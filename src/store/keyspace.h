@@ -37,7 +37,8 @@ static inline struct shard *keyspace_shard(const struct keyspace *keyspace, uint
 
 /* Any thread, no lock. Brings the buckets and entries of all these keys into the cache, in
  * passes over them, so that they wait for memory together. Best for 16 to 64 at a time. */
-void keyspace_prefetch(const struct keyspace *keyspace, const uint64_t *hashes, size_t count);
+void keyspace_prefetch(const struct keyspace *keyspace, const uint64_t *hashes,
+                       size_t count);
 /* The first two passes, one key at a time. */
 void keyspace_prefetch_bucket(const struct keyspace *keyspace, uint64_t hash);
 void keyspace_prefetch_entry(const struct keyspace *keyspace, uint64_t hash);

@@ -39,3 +39,9 @@ static inline bool large_is_detached(const struct large *large)
 {
     return atomic_load_explicit(&large->is_detached, memory_order_relaxed) != 0;
 }
+/* What one of those who refer to the block answers for. */
+static inline size_t large_share(const struct large *large)
+{
+    uint32_t references = atomic_load_explicit(&large->references, memory_order_relaxed);
+    return references == 0 ? 0 : large->cap / references;
+}

@@ -21,10 +21,12 @@
 #define RESERVE_BYTES_MIN (64ull << 20)
 
 /* How much fresh memory is kept populated: one huge page, and twice as much each time that
- * was found used up, so that it follows the rate at which memory is taken; less than the
- * memory that free pages may keep, or the thread would discard what it populates. */
+ * was found used up, so that it follows the rate at which memory is taken. Never more than a
+ * small part of what is in use, so that a small keyspace stays small; and less than what free
+ * pages may keep, or the thread would discard what it populates. */
 #define AHEAD_PAGES_MIN PAGES_PER_HUGE
 #define AHEAD_PAGES_MAX (4 * PAGES_PER_HUGE)
+#define AHEAD_OF_FRESH  32
 
 /* Free pages of a kind whose memory is kept: 16 MiB; what is over goes back to the kernel. */
 #define WARM_PAGES_MAX 256
@@ -32,7 +34,8 @@
 #define THREAD_BATCH 32
 
 /* A page whose index has 32 low bits of zero: the table means "empty" by that. */
-#define PAGE_IS_SKIPPED(page) (((page) & ((1u << (32 + INDEX_UNIT_SHIFT - PAGE_SHIFT)) - 1)) == 0)
+#define PAGE_IS_SKIPPED(page) \
+    (((page) & ((1u << (32 + INDEX_UNIT_SHIFT - PAGE_SHIFT)) - 1)) == 0)
 
 struct page_stack {
     uint32_t top;
@@ -169,16 +172,22 @@ static void pages_wait(struct pages *pages) REQUIRES(pages->lock)
     }
 }
 
+static void pages_note_shortage(struct pages *pages) REQUIRES(pages->lock)
+{
+    uint32_t more = pages->ahead * 2;
+    if (pages->is_short && more <= AHEAD_PAGES_MAX &&
+        more <= pages->fresh / AHEAD_OF_FRESH) {
+        pages->ahead = more;
+    }
+    pages->is_short = false;
+}
+
 static void pages_thread(void *context)
 {
     struct pages *pages = context;
     lock_acquire(&pages->lock);
     while (!pages->is_stopping) {
-        if (pages->is_short) {
-            pages->is_short = false;
-            pages->ahead = pages->ahead * 2 > AHEAD_PAGES_MAX ? AHEAD_PAGES_MAX
-                                                              : pages->ahead * 2;
-        }
+        pages_note_shortage(pages);
         if (pages_is_low(pages)) {
             if (pages->cold[PAGE_CHUNKS].count > 0) {
                 pages_rewarm_some(pages);
@@ -343,7 +352,8 @@ void pages_give(struct pages *pages, uint32_t page, enum page_kind kind, bool is
         pthread_cond_signal(&pages->work);
     }
     lock_release(&pages->lock);
-    size_t before = atomic_fetch_sub_explicit(&pages->pages_used, 1, memory_order_relaxed);
+    size_t before =
+        atomic_fetch_sub_explicit(&pages->pages_used, 1, memory_order_relaxed);
     CHECK(before > 0);
 }
 

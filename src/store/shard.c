@@ -9,7 +9,8 @@
 #include <string.h>
 
 /* The longest header, key and value must fit the largest chunk. */
-static_assert(ENTRY_HEADER_MAX + ENTRY_KEY_INLINE_MAX + SHARD_INLINE_MAX <= SLAB_CHUNK_MAX,
+static_assert(ENTRY_HEADER_MAX + ENTRY_KEY_INLINE_MAX + SHARD_INLINE_MAX <=
+                  SLAB_CHUNK_MAX,
               "every entry fits a chunk");
 /* The table means "empty" by 32 low bits of zero, and takes a chunk's address apart. */
 static_assert(SLAB_CHUNK_MIN % (1u << INDEX_UNIT_SHIFT) == 0, "chunks begin at an index");
@@ -58,7 +59,8 @@ static void shard_count_key(struct shard *shard, const struct item *item, bool i
     count_add(&shard->keys[item->db], change);
 }
 
-static void shard_count_deadline(struct shard *shard, const struct item *item, bool is_added)
+static void shard_count_deadline(struct shard *shard, const struct item *item,
+                                 bool is_added)
 {
     if (item->deadline_ms != ENTRY_NO_DEADLINE) {
         uint64_t change = is_added ? 1 : UINT64_MAX;
@@ -67,7 +69,8 @@ static void shard_count_deadline(struct shard *shard, const struct item *item, b
     }
 }
 
-static void shard_count_large(struct shard *shard, const struct large *large, bool is_added)
+static void shard_count_large(struct shard *shard, const struct large *large,
+                              bool is_added)
 {
     if (large != NULL) {
         size_t bytes = sizeof(*large) + large->cap;
@@ -122,7 +125,8 @@ static bool item_needs_filing(const struct shard *shard, const struct item *old,
     if (item->deadline_ms == ENTRY_NO_DEADLINE) {
         return false;
     }
-    if (old == NULL || old->deadline_ms == ENTRY_NO_DEADLINE || old->wheel != item->wheel) {
+    if (old == NULL || old->deadline_ms == ENTRY_NO_DEADLINE ||
+        old->wheel != item->wheel) {
         return true;
     }
     uint64_t filed = item_filed_tick(old);
@@ -202,8 +206,11 @@ static bool shard_move_filings(struct shard *shard)
     batch_prefetch(shard, &batch);
     for (unsigned i = 0; i < batch.count; i++) {
         /* INT64_MIN: nothing is due here, all is filed again; the due are met there. */
-        struct due_visit visit = {.shard = shard, .batch = &batch, .mark = batch.marks[i],
-                                  .now_ms = INT64_MIN, .is_refiling = true};
+        struct due_visit visit = {.shard = shard,
+                                  .batch = &batch,
+                                  .mark = batch.marks[i],
+                                  .now_ms = INT64_MIN,
+                                  .is_refiling = true};
         table_visit_mark(&shard->table, visit.mark, visit_marked, &visit);
         if (visit.is_out_of_memory) {
             expiry_put_back(shard->expiry, &batch, i);
@@ -230,8 +237,8 @@ static bool view_is_in(struct bytes view, const char *from, const char *to)
 /* Writes `item` over the entry at `place`, which is `old`: in the same chunk when the size
  * allows. Fills in key, database and filing. Blocks of large values are the caller's. */
 static enum memento_status shard_rewrite(struct shard *shard, uint64_t hash,
-                                         struct table_place *place, const struct item *old,
-                                         struct item *item)
+                                         struct table_place *place,
+                                         const struct item *old, struct item *item)
 {
     item->key = old->key;
     item->large_key = old->large_key;
@@ -384,7 +391,12 @@ enum memento_status shard_put(struct shard *shard, const struct key *key,
     if (status == MEMENTO_OK) {
         shard_count_large(shard, item.large, true);
         shard_count_large(shard, old.large, false);
-        large_detach(old.large);
+        /* Storing the block that is there already gives back one of two references. */
+        if (old.large != item.large) {
+            large_detach(old.large);
+        } else {
+            large_drop(old.large);
+        }
     }
     return status;
 }
@@ -509,9 +521,8 @@ enum memento_status shard_edit(struct shard *shard, const struct key *key, size_
     CHECK(found);
     struct item old;
     entry_read(shard_entry(shard, place.index), &old);
-    struct item item = {.version = version,
-                        .deadline_ms = old.deadline_ms,
-                        .created_ms = old.created_ms};
+    struct item item = {
+        .version = version, .deadline_ms = old.deadline_ms, .created_ms = old.created_ms};
     if (old.large != NULL && large_is_ours_alone(old.large)) {
         return edit_own_block(shard, key->hash, &place, &old, &item, len, bytes);
     }
@@ -522,7 +533,8 @@ enum memento_status shard_edit(struct shard *shard, const struct key *key, size_
 }
 
 enum memento_status shard_set_deadline(struct shard *shard, const struct key *key,
-                                       int64_t deadline_ms, uint64_t version, int64_t now_ms)
+                                       int64_t deadline_ms, uint64_t version,
+                                       int64_t now_ms)
 {
     struct table_place place;
     if (!table_find(&shard->table, key, &place)) {
@@ -539,8 +551,8 @@ enum memento_status shard_set_deadline(struct shard *shard, const struct key *ke
     return shard_rewrite(shard, key->hash, &place, &old, &item);
 }
 
-static void shard_unlink(struct shard *shard, uint64_t hash, const struct table_place *place,
-                         const struct item *item)
+static void shard_unlink(struct shard *shard, uint64_t hash,
+                         const struct table_place *place, const struct item *item)
 {
     shard_count_key(shard, item, false);
     shard_count_deadline(shard, item, false);
@@ -553,7 +565,8 @@ static void shard_unlink(struct shard *shard, uint64_t hash, const struct table_
     slab_free(&shard->slab, index);
 }
 
-enum memento_status shard_remove(struct shard *shard, const struct key *key, int64_t now_ms)
+enum memento_status shard_remove(struct shard *shard, const struct key *key,
+                                 int64_t now_ms)
 {
     struct table_place place;
     if (!table_find(&shard->table, key, &place)) {
@@ -672,11 +685,14 @@ void shard_fini(struct shard *shard)
 /* Looks up one filing: removes what is due while `budget` lasts and files the rest again.
  * False when it has to be met again: no budget or no memory. */
 static bool shard_meet_filing(struct shard *shard, const struct expiry_batch *batch,
-                              uint32_t mark, int64_t now_ms, size_t budget, size_t *removed,
-                              shard_told *expired, void *context)
+                              uint32_t mark, int64_t now_ms, size_t budget,
+                              size_t *removed, shard_told *expired, void *context)
 {
-    struct due_visit visit = {.shard = shard, .batch = batch, .mark = mark,
-                              .now_ms = now_ms, .is_refiling = true};
+    struct due_visit visit = {.shard = shard,
+                              .batch = batch,
+                              .mark = mark,
+                              .now_ms = now_ms,
+                              .is_refiling = true};
     do {
         visit.due_count = 0;
         visit.has_more_due = false;
@@ -698,8 +714,8 @@ static bool shard_meet_filing(struct shard *shard, const struct expiry_batch *ba
     return !visit.is_out_of_memory;
 }
 
-size_t shard_expire(struct shard *shard, int64_t now_ms, size_t budget, shard_told *expired,
-                    void *context, bool *more)
+size_t shard_expire(struct shard *shard, int64_t now_ms, size_t budget,
+                    shard_told *expired, void *context, bool *more)
 {
     /* Filings that remove nothing cost a look-up too: so many of them for one removal. */
     size_t looks = 4 * budget + EXPIRY_BATCH;
@@ -710,8 +726,8 @@ size_t shard_expire(struct shard *shard, int64_t now_ms, size_t budget, shard_to
            expiry_take_due(shard->expiry, now_ms, &batch)) {
         batch_prefetch(shard, &batch);
         for (unsigned i = 0; i < batch.count; i++) {
-            if (!shard_meet_filing(shard, &batch, batch.marks[i], now_ms, budget, &removed,
-                                   expired, context)) {
+            if (!shard_meet_filing(shard, &batch, batch.marks[i], now_ms, budget,
+                                   &removed, expired, context)) {
                 expiry_put_back(shard->expiry, &batch, i);
                 is_stopped = true;
                 break;
@@ -846,7 +862,8 @@ size_t shard_entry_bytes(const struct shard *shard, const struct item *item)
     size_t bytes = slab_chunk_bytes(&shard->slab, entry_bytes(item));
     bytes += sizeof(struct bucket) / TABLE_LOAD_MAX;
     bytes += item->large != NULL ? sizeof(*item->large) + item->large->cap : 0;
-    bytes += item->large_key != NULL ? sizeof(*item->large_key) + item->large_key->cap : 0;
+    bytes +=
+        item->large_key != NULL ? sizeof(*item->large_key) + item->large_key->cap : 0;
     return bytes;
 }
 
@@ -916,7 +933,8 @@ void shard_verify(struct shard *shard)
     heap_free(filings);
     for (unsigned db = 0; db < MEMENTO_DATABASES; db++) {
         CHECK(census.keys[db] == atomic_load(&shard->keys[db]));
-        CHECK(census.keys_with_deadline[db] == atomic_load(&shard->keys_with_deadline[db]));
+        CHECK(census.keys_with_deadline[db] ==
+              atomic_load(&shard->keys_with_deadline[db]));
     }
     CHECK(census.deadlines == shard->deadlines);
     CHECK(census.large_bytes == shard->large_bytes);

@@ -25,7 +25,7 @@
 struct CAPABILITY("shard") shard {
     struct lock lock CACHE_ALIGNED;
     struct list watchers; /* WATCHed keys here; engine's */
-    uint64_t clock; /* the last version given */
+    uint64_t clock;       /* the last version given */
     /* A line of its own: prefetching reads it without the lock. */
     struct table table CACHE_ALIGNED;
     struct expiry *expiry;

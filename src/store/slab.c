@@ -221,7 +221,7 @@ void slab_free(struct slab *slab, uint64_t index)
     chunk_set_link(slab_pointer(slab, index), info->free_chunk, info->class_index);
     if (info->class_index != SLAB_LINE_CLASS) {
         POISON(slab_pointer(slab, index) + SLAB_LINK_BYTES,
-               (size_t)class->chunk_bytes - SLAB_LINK_BYTES);
+               (size_t) class->chunk_bytes - SLAB_LINK_BYTES);
     }
     info->free_chunk = (uint16_t)(index - page_first_index(page));
     info->chunks_used--;

@@ -17,8 +17,9 @@
 #define SLAB_STEP      4u
 #define SLAB_STEPS_TO  256u
 #define SLAB_CHUNK_MAX 16384u
-#define SLAB_SIZE_CLASSES                          \
-    ((SLAB_STEPS_TO - SLAB_CHUNK_MIN) / SLAB_STEP + 1 + 8 * 6) /* 6 doublings to the max */
+#define SLAB_SIZE_CLASSES                               \
+    ((SLAB_STEPS_TO - SLAB_CHUNK_MIN) / SLAB_STEP + 1 + \
+     8 * 6) /* 6 doublings to the max */
 /* The last class is that of the table's lines, in pages of their own kind. */
 #define SLAB_CLASSES    (SLAB_SIZE_CLASSES + 1)
 #define SLAB_LINE_BYTES 64u

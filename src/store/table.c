@@ -32,7 +32,8 @@
 #define MARK_BUCKET_MASK    ((1u << MARK_BUCKET_BITS) - 1)
 #define MARK_TAG_MASK       0xFu
 
-static_assert(sizeof(struct bucket) == LINE_BYTES && LINE_BYTES == SLAB_LINE_BYTES, "a bucket is a cache line");
+static_assert(sizeof(struct bucket) == LINE_BYTES && LINE_BYTES == SLAB_LINE_BYTES,
+              "a bucket is a cache line");
 static_assert(offsetof(struct bucket, high) % 8 == 0, "tags are loaded as words");
 static_assert(TAG_BITS <= KEY_TAG_BITS, "the tag is a part of the hash's tag bits");
 static_assert(INDEX_BITS + TAG_BITS == 48, "a reference is 6 bytes");
@@ -58,7 +59,8 @@ static ALWAYS_INLINE struct bucket *line_at(const struct table *table, uint32_t 
                                      ((bucket & (RUN_BUCKETS - 1)) << LINE_SHIFT));
 }
 
-static ALWAYS_INLINE struct bucket *bucket_line(const struct table *table, uint64_t bucket)
+static ALWAYS_INLINE struct bucket *bucket_line(const struct table *table,
+                                                uint64_t bucket)
 {
     return line_at(table, table->directory[bucket >> RUN_SHIFT], bucket);
 }
@@ -69,7 +71,8 @@ static ALWAYS_INLINE struct bucket *line_next(const struct table *table,
     if (LIKELY(line->overflow == 0)) {
         return NULL;
     }
-    return (struct bucket *)(void *)(table->base + ((size_t)line->overflow << LINE_SHIFT));
+    return (struct bucket *)(void *)(table->base +
+                                     ((size_t)line->overflow << LINE_SHIFT));
 }
 
 static ALWAYS_INLINE uint64_t slot_index(const struct bucket *line, unsigned slot)
@@ -222,16 +225,18 @@ void table_clear(struct table *table)
     table->overflow_lines = 0;
 }
 
-bool table_find(const struct table *table, const struct key *key, struct table_place *place)
+bool table_find(const struct table *table, const struct key *key,
+                struct table_place *place)
 {
     uint32_t tag = tag_of(key->hash);
     struct bucket *line = bucket_line(table, bucket_of(key->hash, table->buckets));
     do {
-        for (unsigned matches = line_match(line, tag); matches != 0; matches &= matches - 1) {
+        for (unsigned matches = line_match(line, tag); matches != 0;
+             matches &= matches - 1) {
             unsigned slot = (unsigned)__builtin_ctz(matches);
             uint64_t index = slot_index(line, slot);
-            if (index != 0 &&
-                entry_is(table->base + (index << INDEX_UNIT_SHIFT), key->bytes, key->db)) {
+            if (index != 0 && entry_is(table->base + (index << INDEX_UNIT_SHIFT),
+                                       key->bytes, key->db)) {
                 *place = (struct table_place){line, slot, index};
                 return true;
             }
@@ -287,8 +292,8 @@ struct chain_end {
     unsigned count; /* references in it */
 };
 
-static void chain_append(struct table *table, struct chain_end *end, struct bucket **spare,
-                         uint64_t index, uint32_t tag)
+static void chain_append(struct table *table, struct chain_end *end,
+                         struct bucket **spare, uint64_t index, uint32_t tag)
 {
     if (end->count == BUCKET_SLOTS) {
         struct bucket *line = *spare;
@@ -330,8 +335,8 @@ static bool table_add_bucket(struct table *table)
     uint64_t bucket = table->buckets;
     if ((bucket & (RUN_BUCKETS - 1)) == 0) {
         uint64_t run = bucket >> RUN_SHIFT;
-        uint32_t page = run < DIRECTORY_RUNS ? pages_take(table->slab->pages, PAGE_LINES)
-                                             : PAGE_NONE;
+        uint32_t page =
+            run < DIRECTORY_RUNS ? pages_take(table->slab->pages, PAGE_LINES) : PAGE_NONE;
         if (page == PAGE_NONE) {
             return false;
         }
@@ -370,7 +375,8 @@ static void table_split(struct table *table)
         }
         for (unsigned slot = 0; slot < BUCKET_SLOTS && old.low[slot] != 0; slot++) {
             uint64_t index = slot_index(&old, slot);
-            uint64_t hash = entry_hash(table->base + (index << INDEX_UNIT_SHIFT), table->seed);
+            uint64_t hash =
+                entry_hash(table->base + (index << INDEX_UNIT_SHIFT), table->seed);
             chain_append(table, hash & level ? &moves : &stays, &spare, index,
                          slot_tag(&old, slot));
         }
@@ -408,14 +414,16 @@ static void table_merge(struct table *table)
             spare_add(table, &spare, line);
         }
         for (unsigned slot = 0; slot < BUCKET_SLOTS && old.low[slot] != 0; slot++) {
-            chain_append(table, &end, &spare, slot_index(&old, slot), slot_tag(&old, slot));
+            chain_append(table, &end, &spare, slot_index(&old, slot),
+                         slot_tag(&old, slot));
         }
         line = next;
     }
     spare_destroy(table, spare);
     __atomic_store_n(&table->buckets, from, __ATOMIC_RELAXED);
     if ((from & (RUN_BUCKETS - 1)) == 0) {
-        pages_give(table->slab->pages, table->directory[from >> RUN_SHIFT], PAGE_LINES, true);
+        pages_give(table->slab->pages, table->directory[from >> RUN_SHIFT], PAGE_LINES,
+                   true);
     }
 }
 
@@ -489,7 +497,8 @@ void table_remove(struct table *table, const struct table_place *place, uint64_t
         last = next;
     }
     unsigned count = line_count(last);
-    slot_set(place->line, place->slot, slot_index(last, count - 1), slot_tag(last, count - 1));
+    slot_set(place->line, place->slot, slot_index(last, count - 1),
+             slot_tag(last, count - 1));
     slot_set(last, count - 1, 0, 0);
     if (count == 1 && before != NULL) {
         line_set_overflow(before, 0);
@@ -541,9 +550,10 @@ static ALWAYS_INLINE const struct bucket *line_next_unlocked(const struct table 
                                                              const struct bucket *line)
 {
     uint32_t overflow = __atomic_load_n(&line->overflow, __ATOMIC_RELAXED);
-    return overflow == 0 ? NULL
-                         : (const struct bucket *)(const void *)(
-                               table->base + ((size_t)overflow << LINE_SHIFT));
+    return overflow == 0
+               ? NULL
+               : (const struct bucket *)(const void *)(table->base +
+                                                       ((size_t)overflow << LINE_SHIFT));
 }
 
 bool table_prefetch_entry(const struct table *table, uint64_t hash)
@@ -591,7 +601,8 @@ static void chain_visit(const struct table *table, const struct bucket *line,
         for (unsigned slot = 0; slot < BUCKET_SLOTS && line->low[slot] != 0; slot++) {
             uint64_t index = slot_index(line, slot);
             const char *entry = table->base + (index << INDEX_UNIT_SHIFT);
-            if (position == 0 || table_position(entry_hash(entry, table->seed)) >= position) {
+            if (position == 0 ||
+                table_position(entry_hash(entry, table->seed)) >= position) {
                 visit(context, index);
             }
         }
@@ -608,7 +619,9 @@ static void chain_prefetch(const struct table *table, const struct bucket *line)
 uint64_t table_scan(const struct table *table, uint64_t position, table_visit *visit,
                     void *context)
 {
-    CHECK(position < POSITION_END);
+    if (position >= POSITION_END) {
+        return 0; /* a client's cursor may be anything */
+    }
     /* The hash whose position this is, and as many of its bits as its bucket depends on. */
     uint64_t hash = reverse_bits(position) >> (64 - KEY_BUCKET_BITS);
     uint64_t bucket = bucket_of(hash, table->buckets);
@@ -637,8 +650,8 @@ void table_visit_bucket(const struct table *table, uint64_t bucket, table_visit 
 
 uint32_t table_mark(uint64_t hash)
 {
-    return ((uint32_t)hash & MARK_BUCKET_MASK) |
-           (tag_of(hash) & MARK_TAG_MASK) << MARK_BUCKET_BITS;
+    return ((uint32_t)hash & MARK_BUCKET_MASK) | (tag_of(hash) & MARK_TAG_MASK)
+                                                     << MARK_BUCKET_BITS;
 }
 
 /* The first bucket that a mark may be in, and the distance to the next: a table with more
@@ -646,7 +659,8 @@ uint32_t table_mark(uint64_t hash)
 static uint64_t mark_bucket(const struct table *table, uint32_t mark)
 {
     uint64_t low = mark & MARK_BUCKET_MASK;
-    return table->buckets <= 1u << MARK_BUCKET_BITS ? bucket_of(low, table->buckets) : low;
+    return table->buckets <= 1u << MARK_BUCKET_BITS ? bucket_of(low, table->buckets)
+                                                    : low;
 }
 
 #define MARK_STRIDE (1ull << MARK_BUCKET_BITS)
@@ -708,8 +722,8 @@ void table_verify(const struct table *table)
                 CHECK((index != 0) == (slot < used));
                 CHECK(slot < used || line->high[slot] == 0);
                 if (index != 0) {
-                    uint64_t hash =
-                        entry_hash(table->base + (index << INDEX_UNIT_SHIFT), table->seed);
+                    uint64_t hash = entry_hash(table->base + (index << INDEX_UNIT_SHIFT),
+                                               table->seed);
                     CHECK(bucket_of(hash, table->buckets) == bucket);
                     CHECK(tag_of(hash) == slot_tag(line, slot));
                 }

@@ -27,9 +27,7 @@
 #define BUCKET_SLOTS 10
 /* Mean entries a bucket is allowed before one more bucket is split off, and below which the
  * last one is merged back. */
-#ifndef TABLE_LOAD_MAX
 #define TABLE_LOAD_MAX 8
-#endif
 #define TABLE_LOAD_MIN 4
 /* The table begins, and ends shrinking, with so many. */
 #define TABLE_BUCKETS_MIN 64
@@ -86,8 +84,8 @@ bool table_prefetch_entry(const struct table *table, uint64_t hash);
 void table_prefetch_overflow(const struct table *table, uint64_t hash);
 
 /* Calls `visit` for every entry of the bucket at `position` whose own position is not before
- * it, and gives the position of the next bucket, or 0 after the last. `visit` must not change
- * the table. */
+ * it, and gives the position of the next bucket, or 0 after the last (and for a position that
+ * no key can have). `visit` must not change the table. */
 typedef void table_visit(void *context, uint64_t index);
 uint64_t table_scan(const struct table *table, uint64_t position, table_visit *visit,
                     void *context);

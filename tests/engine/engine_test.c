@@ -80,9 +80,8 @@ static void drop(struct fixture *f, unsigned database, const char *name)
 
 static struct watch *watch(struct fixture *f, unsigned database, const char *name)
 {
-    struct bytes bytes = bytes_of_string(name);
-    struct watch *watch =
-        engine_watch(&f->writer, bytes, engine_hash(&f->engine, bytes), database);
+    struct key key = named(f, database, name);
+    struct watch *watch = engine_watch(&f->writer, &key);
     assert_non_null(watch);
     return watch;
 }

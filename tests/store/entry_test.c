@@ -1,7 +1,6 @@
 /* entry_test.c - what is written is what is read, and takes no byte more than it must. */
-#include "store/entry.h"
-
 #include "base/random.h"
+#include "store/entry.h"
 #include "support/test.h"
 
 #include <stdlib.h>
@@ -58,7 +57,8 @@ static void assert_reads_back(const struct item *item)
 static void a_plain_entry_costs_eleven_bytes(void **state)
 {
     (void)state;
-    struct item item = plain_item(B("0123456789abcdef"), B("0123456789abcdef0123456789abcdef"));
+    struct item item =
+        plain_item(B("0123456789abcdef"), B("0123456789abcdef0123456789abcdef"));
     assert_int_equal(entry_bytes(&item), 16 + 32 + 11);
     assert_reads_back(&item);
 }
@@ -98,8 +98,8 @@ static void every_mix_of_facts_reads_back(void **state)
     static const size_t lens[] = {0, 1, 127, 128, 4096};
     for (unsigned mix = 0; mix < 1u << 7; mix++) {
         for (unsigned i = 0; i < ARRAY_LEN(lens); i++) {
-            struct item item =
-                plain_item(bytes_of(long_key, lens[i]), bytes_of(long_value, 2 * lens[i]));
+            struct item item = plain_item(bytes_of(long_key, lens[i]),
+                                          bytes_of(long_value, 2 * lens[i]));
             item.deadline_ms = mix & 1 ? SOME_MS + 1000 : ENTRY_NO_DEADLINE;
             item.created_ms = mix & 2 ? 1234567890123 : SOME_MS;
             item.has_filed = (mix & 5) == 5;

@@ -49,13 +49,14 @@ static inline int fixture_destroy(void **state)
     return 0;
 }
 
-static inline struct key fixture_key(const struct fixture *f, struct bytes name, uint8_t db)
+static inline struct key fixture_key(const struct fixture *f, struct bytes name,
+                                     uint8_t db)
 {
     return key_make(&f->seed, name, db);
 }
 
 /* A key of the fixture `f` in database 0. */
-#define K(literal) (&(struct key){B(literal), fixture_key(f, B(literal), 0).hash, 0})
+#define K(literal) (&(struct key){B(literal), fixture_key(f, B(literal), 0).hash, 0, 0})
 
 /* "key:17" in a buffer that lives as long as the block it is used in. */
 struct name {
@@ -63,7 +64,8 @@ struct name {
 };
 static inline struct bytes name_of(struct name *name, uint64_t number)
 {
-    int len = snprintf(name->text, sizeof(name->text), "key:%llu", (unsigned long long)number);
+    int len =
+        snprintf(name->text, sizeof(name->text), "key:%llu", (unsigned long long)number);
     return bytes_of(name->text, (size_t)len);
 }
 #define NUMBERED(number) name_of(&(struct name){{0}}, number)

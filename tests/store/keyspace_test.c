@@ -1,10 +1,9 @@
 /* keyspace_test.c - many shards and many threads: nothing is lost, and prefetching without a
  * lock reads nothing it may not (ThreadSanitizer looks on). */
-#include "store/keyspace.h"
-
 #include "base/check.h"
 #include "base/random.h"
 #include "base/thread.h"
+#include "store/keyspace.h"
 #include "store/no_memory.h"
 #include "support/test.h"
 
@@ -98,10 +97,10 @@ static void writer_body(void *context)
             size_t len = sizeof(i) + random_below(&random, sizeof(value) - sizeof(i));
             memset(value, (int)i, sizeof(value));
             memcpy(value, &i, sizeof(i));
-            struct shard_value stored = {
-                .bytes = bytes_of(value, len),
-                .deadline_ms = i % 4 == 0 ? NOW_MS + i : ENTRY_NO_DEADLINE,
-                .created_ms = SHARD_CREATED_NOW};
+            struct shard_value stored = {.bytes = bytes_of(value, len),
+                                         .deadline_ms =
+                                             i % 4 == 0 ? NOW_MS + i : ENTRY_NO_DEADLINE,
+                                         .created_ms = SHARD_CREATED_NOW};
             CHECK(shard_put(shard, &key, &stored, shard_next_version(shard, NOW_MS),
                             NOW_MS) == MEMENTO_OK);
             writer->written[number] = i;
@@ -200,9 +199,9 @@ static void the_sum_of_memory_is_what_the_pool_gave(void **state)
                                     .deadline_ms = ENTRY_NO_DEADLINE,
                                     .created_ms = SHARD_CREATED_NOW};
         shard_lock(shard);
-        assert_int_equal(shard_put(shard, &key, &value, shard_next_version(shard, NOW_MS),
-                                   NOW_MS),
-                         MEMENTO_OK);
+        assert_int_equal(
+            shard_put(shard, &key, &value, shard_next_version(shard, NOW_MS), NOW_MS),
+            MEMENTO_OK);
         shard_unlock(shard);
     }
     keyspace_memory(&keyspace, &memory);

@@ -21,7 +21,8 @@ struct model {
     struct random random;
     struct model_key keys[MODEL_DBS][MODEL_KEYS];
     unsigned seen[MODEL_DBS][MODEL_KEYS]; /* by a scan */
-    unsigned active; /* keys below this number are used: it moves, so the table does too */
+    unsigned
+        active; /* keys below this number are used: it moves, so the table does too */
 };
 
 static uint64_t roll(struct model *m, uint64_t bound)
@@ -145,7 +146,8 @@ static void step_put(struct model *m)
     struct shard_value value = {
         .bytes = bytes_of(bytes, len),
         .deadline_ms = roll_deadline(m),
-        .created_ms = roll(m, 4) == 0 ? NOW_MS - (int64_t)roll(m, 1000000) : SHARD_CREATED_NOW,
+        .created_ms =
+            roll(m, 4) == 0 ? NOW_MS - (int64_t)roll(m, 1000000) : SHARD_CREATED_NOW,
     };
     if (len > SHARD_INLINE_MAX || roll(m, 200) == 0) {
         value.large = large_of(value.bytes);
@@ -226,8 +228,8 @@ static void step_edit(struct model *m)
     size_t len = roll(m, 3) == 0 ? roll_len(m) : c.in_model->len + roll(m, 100);
     uint64_t version = shard_next_version(m->f->shard, m->f->now_ms);
     char *bytes;
-    assert_int_equal(
-        shard_edit(m->f->shard, &c.key, len, version, m->f->now_ms, &bytes), MEMENTO_OK);
+    assert_int_equal(shard_edit(m->f->shard, &c.key, len, version, m->f->now_ms, &bytes),
+                     MEMENTO_OK);
     size_t kept = len < c.in_model->len ? len : c.in_model->len;
     char *expected = calloc(1, len + 1);
     memcpy(expected, c.in_model->value, kept);
@@ -287,7 +289,8 @@ static size_t count_stored(const struct model *m, uint8_t db)
 static void step_expire(struct model *m)
 {
     bool more;
-    (void)shard_expire(m->f->shard, m->f->now_ms, 1 + roll(m, 50), model_is_told, m, &more);
+    (void)shard_expire(m->f->shard, m->f->now_ms, 1 + roll(m, 50), model_is_told, m,
+                       &more);
 }
 
 /* Called until it has nothing more to do, it has removed all that was due a tick ago. (A clock
@@ -386,10 +389,10 @@ static void model_step(struct model *m)
         unsigned weight;
         void (*step)(struct model *m);
     } steps[] = {
-        {3000, step_put},    {300, step_put_own_bytes}, {2000, step_find},
-        {800, step_edit},    {500, step_set_deadline},  {1200, step_remove},
-        {300, step_expire},  {1000, step_time},         {100, step_random},
-        {4, step_scan},      {4, step_expire_all},      {1, step_clear},
+        {3000, step_put},   {300, step_put_own_bytes}, {2000, step_find},
+        {800, step_edit},   {500, step_set_deadline},  {1200, step_remove},
+        {300, step_expire}, {1000, step_time},         {100, step_random},
+        {4, step_scan},     {4, step_expire_all},      {1, step_clear},
     };
     unsigned total = 0;
     for (unsigned i = 0; i < ARRAY_LEN(steps); i++) {

@@ -1,7 +1,6 @@
 /* pages_test.c - who gets which page, what is in it, and that memory goes back. */
-#include "store/pages.h"
-
 #include "store/no_memory.h"
+#include "store/pages.h"
 #include "support/test.h"
 
 #include <stdbool.h>
@@ -51,7 +50,8 @@ static void lines_are_zero_whoever_had_the_page(void **state)
             assert_true(is_all_zero(bytes_at(pages, taken[i])));
             memset(bytes_at(pages, taken[i]), 0xAB, PAGE_BYTES);
         }
-        assert_int_equal(pages_bytes_used(pages), sizeof(taken) / sizeof(*taken) * PAGE_BYTES);
+        assert_int_equal(pages_bytes_used(pages),
+                         sizeof(taken) / sizeof(*taken) * PAGE_BYTES);
         for (unsigned i = 0; i < ARRAY_LEN(taken); i++) {
             pages_give(pages, taken[i], PAGE_LINES, false);
         }
@@ -184,10 +184,10 @@ int main(void)
                                         pool_destroy),
         cmocka_unit_test_setup_teardown(a_page_of_lines_never_becomes_one_of_chunks,
                                         pool_create, pool_destroy),
-        cmocka_unit_test_setup_teardown(no_page_has_an_index_that_looks_empty, pool_create,
-                                        pool_destroy),
-        cmocka_unit_test_setup_teardown(the_memory_of_many_free_pages_goes_back, pool_create,
-                                        pool_destroy),
+        cmocka_unit_test_setup_teardown(no_page_has_an_index_that_looks_empty,
+                                        pool_create, pool_destroy),
+        cmocka_unit_test_setup_teardown(the_memory_of_many_free_pages_goes_back,
+                                        pool_create, pool_destroy),
         cmocka_unit_test(create_answers_each_failure_of_the_system),
         cmocka_unit_test(less_address_space_is_better_than_none),
     };

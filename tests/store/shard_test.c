@@ -93,7 +93,8 @@ static void a_pinned_value_outlives_its_key(void **state)
     put(f, K("big"), B("small now"), ENTRY_NO_DEADLINE);
     assert_int_equal(f->shard->large_count, 0);
     assert_int_equal(f->shard->large_bytes, 0);
-    assert_bytes_equal(bytes_of(pinned->bytes, pinned->len), bytes_of(text, sizeof(text)));
+    assert_bytes_equal(bytes_of(pinned->bytes, pinned->len),
+                       bytes_of(text, sizeof(text)));
     large_drop(pinned);
     shard_verify(f->shard);
 }
@@ -115,8 +116,9 @@ static void the_same_block_may_be_stored_again(void **state)
 static char *edit(struct fixture *f, const struct key *key, size_t len)
 {
     char *bytes;
-    assert_int_equal(shard_edit(f->shard, key, len, shard_next_version(f->shard, f->now_ms),
-                                f->now_ms, &bytes),
+    assert_int_equal(shard_edit(f->shard, key, len,
+                                shard_next_version(f->shard, f->now_ms), f->now_ms,
+                                &bytes),
                      MEMENTO_OK);
     return bytes;
 }
@@ -133,7 +135,8 @@ static void a_pinned_value_is_copied_before_it_is_edited(void **state)
     struct large *pinned = large_take(item.large);
     char *bytes = edit(f, K("big"), sizeof(text));
     memset(bytes, 'y', sizeof(text));
-    assert_bytes_equal(bytes_of(pinned->bytes, pinned->len), bytes_of(text, sizeof(text)));
+    assert_bytes_equal(bytes_of(pinned->bytes, pinned->len),
+                       bytes_of(text, sizeof(text)));
     assert_int_equal(*value_at(f, K("big")), 'y');
     large_drop(pinned);
     shard_verify(f->shard);
@@ -229,7 +232,11 @@ static void the_border_of_large_values_can_be_crossed_both_ways(void **state)
 static void keys_of_any_length_are_stored(void **state)
 {
     struct fixture *f = *state;
-    static const size_t lens[] = {1, 127, 128, ENTRY_KEY_INLINE_MAX, ENTRY_KEY_INLINE_MAX + 1,
+    static const size_t lens[] = {1,
+                                  127,
+                                  128,
+                                  ENTRY_KEY_INLINE_MAX,
+                                  ENTRY_KEY_INLINE_MAX + 1,
                                   MEMENTO_KEY_BYTES_MAX};
     static char name[MEMENTO_KEY_BYTES_MAX];
     memset(name, 'k', sizeof(name));
@@ -276,11 +283,13 @@ static void clearing_everything_gives_all_pages_back_but_the_first(void **state)
     char text[9000] = {'a'};
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < 20000; i++) {
-            put_number(f, i, bytes_of(text, i % 200), i % 2 ? NOW_MS + i : ENTRY_NO_DEADLINE);
+            put_number(f, i, bytes_of(text, i % 200),
+                       i % 2 ? NOW_MS + i : ENTRY_NO_DEADLINE);
         }
         if (round == 1) {
-            assert_int_equal(put_large(f, K("big"), large_of(bytes_of(text, sizeof(text)))),
-                             MEMENTO_OK);
+            assert_int_equal(
+                put_large(f, K("big"), large_of(bytes_of(text, sizeof(text)))),
+                MEMENTO_OK);
         }
         shard_clear(f->shard, -1, NOW_MS);
         shard_verify(f->shard);
@@ -288,7 +297,8 @@ static void clearing_everything_gives_all_pages_back_but_the_first(void **state)
         assert_int_equal(pages_bytes_used(f->pages), PAGE_BYTES);
         assert_false(has_number(f, 1));
     }
-    assert_ptr_equal(f->shard->watchers.next, &watcher); /* who waits for keys still does */
+    assert_ptr_equal(f->shard->watchers.next,
+                     &watcher); /* who waits for keys still does */
 }
 
 static void clearing_one_database_leaves_the_others(void **state)
@@ -303,7 +313,8 @@ static void clearing_one_database_leaves_the_others(void **state)
     for (unsigned i = 0; i < 30000; i++) {
         struct key key = fixture_key(f, NUMBERED(i), (uint8_t)(i % 3));
         struct bytes value;
-        assert_int_equal(find(f, &key, &value), i % 3 == 1 ? MEMENTO_NOT_FOUND : MEMENTO_OK);
+        assert_int_equal(find(f, &key, &value),
+                         i % 3 == 1 ? MEMENTO_NOT_FOUND : MEMENTO_OK);
     }
 }
 
@@ -311,7 +322,8 @@ static void versions_only_grow_even_when_the_clock_does_not(void **state)
 {
     struct fixture *f = *state;
     uint64_t last = 0;
-    static const int64_t times[] = {NOW_MS, NOW_MS, NOW_MS + 1, NOW_MS - 5000, -1, NOW_MS + 2};
+    static const int64_t times[] = {NOW_MS,        NOW_MS, NOW_MS + 1,
+                                    NOW_MS - 5000, -1,     NOW_MS + 2};
     for (unsigned i = 0; i < ARRAY_LEN(times); i++) {
         uint64_t version = shard_next_version(f->shard, times[i]);
         assert_true(version > last);
@@ -370,7 +382,8 @@ static void random_finds_the_only_key_of_a_database(void **state)
         put_number(f, i, B("v"), ENTRY_NO_DEADLINE);
     }
     struct item item;
-    assert_int_equal(shard_random(f->shard, 1, NOW_MS, &random, &item), MEMENTO_NOT_FOUND);
+    assert_int_equal(shard_random(f->shard, 1, NOW_MS, &random, &item),
+                     MEMENTO_NOT_FOUND);
     struct key lonely = fixture_key(f, B("lonely"), 1);
     put(f, &lonely, B("v"), NOW_MS + 100);
     for (unsigned i = 0; i < 20; i++) {
@@ -444,8 +457,8 @@ static enum memento_status change_edit(struct fixture *f, unsigned i)
 {
     struct key key = fixture_key(f, NUMBERED(i), 0);
     char *bytes;
-    return shard_edit(f->shard, &key, i * 131 % 20000, shard_next_version(f->shard, NOW_MS),
-                      NOW_MS, &bytes);
+    return shard_edit(f->shard, &key, i * 131 % 20000,
+                      shard_next_version(f->shard, NOW_MS), NOW_MS, &bytes);
 }
 
 static enum memento_status change_deadline(struct fixture *f, unsigned i)
@@ -514,9 +527,11 @@ static void a_refused_block_stays_the_callers(void **state)
 static void the_bytes_of_an_entry_are_what_it_takes(void **state)
 {
     struct fixture *f = *state;
-    put(f, K("0123456789abcdef"), B("0123456789abcdef0123456789abcdef"), ENTRY_NO_DEADLINE);
+    put(f, K("0123456789abcdef"), B("0123456789abcdef0123456789abcdef"),
+        ENTRY_NO_DEADLINE);
     struct item item;
-    assert_int_equal(shard_find(f->shard, K("0123456789abcdef"), NOW_MS, &item), MEMENTO_OK);
+    assert_int_equal(shard_find(f->shard, K("0123456789abcdef"), NOW_MS, &item),
+                     MEMENTO_OK);
     assert_int_equal(shard_entry_bytes(f->shard, &item), 60 + 64 / TABLE_LOAD_MAX);
     assert_int_equal(f->shard->slab.bytes_used, 60);
 }

@@ -1,8 +1,7 @@
 /* slab_test.c - chunks do not overlap, waste little, and empty pages go back at once. */
-#include "store/slab.h"
-
 #include "base/random.h"
 #include "store/no_memory.h"
+#include "store/slab.h"
 #include "support/test.h"
 
 #include <stdlib.h>
@@ -162,9 +161,10 @@ int main(void)
                                         pool_destroy),
         cmocka_unit_test_setup_teardown(an_empty_page_goes_back_at_once, pool_create,
                                         pool_destroy),
-        cmocka_unit_test_setup_teardown(lines_are_aligned_to_lines, pool_create, pool_destroy),
-        cmocka_unit_test_setup_teardown(clear_gives_full_and_partial_pages_back, pool_create,
+        cmocka_unit_test_setup_teardown(lines_are_aligned_to_lines, pool_create,
                                         pool_destroy),
+        cmocka_unit_test_setup_teardown(clear_gives_full_and_partial_pages_back,
+                                        pool_create, pool_destroy),
         cmocka_unit_test_setup_teardown(without_a_page_nothing_changes, pool_create,
                                         pool_destroy),
     };

@@ -1,9 +1,8 @@
 /* table_test.c - growing, shrinking, long chains, and scans while all that happens. */
-#include "store/table.h"
-
 #include "base/random.h"
 #include "store/entry.h"
 #include "store/no_memory.h"
+#include "store/table.h"
 #include "support/test.h"
 
 #include <stdio.h>
@@ -46,7 +45,8 @@ struct name {
 
 static struct key key_of(struct fixture *f, struct name *name, uint64_t number)
 {
-    int len = snprintf(name->text, sizeof(name->text), "%llu", (unsigned long long)number);
+    int len =
+        snprintf(name->text, sizeof(name->text), "%llu", (unsigned long long)number);
     return key_make(&f->seed, bytes_of(name->text, (size_t)len), 0);
 }
 
@@ -188,7 +188,7 @@ static void scan_sees_what_was_there_throughout_exactly_once(void **state)
     for (uint64_t i = 0; i < STAYING; i++) {
         assert_int_equal(insert(f, i), MEMENTO_OK);
     }
-    for (unsigned round = 0; round < 20; round++) {
+    for (unsigned round = 0; round < 10; round++) {
         memset(seen, 0, sizeof(seen));
         struct sighting sighting = {f, seen, STAYING};
         uint64_t position = 0;
@@ -199,8 +199,8 @@ static void scan_sees_what_was_there_throughout_exactly_once(void **state)
             position = table_scan(&f->table, position, sees, &sighting);
             assert_true(position == 0 || position > before);
             bool is_growing = random_below(&random, 2) == 0;
-            for (uint64_t i = random_below(&random, 800); i > 0; i--) {
-                if (is_growing && next - oldest < 60000) {
+            for (uint64_t i = random_below(&random, 300); i > 0; i--) {
+                if (is_growing && next - oldest < 20000) {
                     assert_int_equal(insert(f, next++), MEMENTO_OK);
                 } else if (!is_growing && oldest < next) {
                     remove_key(f, oldest++);
@@ -225,6 +225,15 @@ static void scan_positions_order_keys_by_their_reversed_hash(void **state)
     assert_int_equal(table_position(1ull << (KEY_BUCKET_BITS - 1)), 1);
     assert_int_equal(table_position(UINT64_MAX), (1ull << KEY_BUCKET_BITS) - 1);
     assert_int_equal(table_position(1ull << KEY_BUCKET_BITS), 0);
+}
+
+static void a_position_that_no_key_has_is_the_end(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t seen[1];
+    struct sighting sighting = {f, seen, 0};
+    assert_int_equal(table_scan(&f->table, 1ull << KEY_BUCKET_BITS, sees, &sighting), 0);
+    assert_int_equal(table_scan(&f->table, UINT64_MAX, sees, &sighting), 0);
 }
 
 static void without_memory_the_table_stays_as_it_was(void **state)
@@ -321,6 +330,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(scan_sees_what_was_there_throughout_exactly_once,
                                         fixture_create, fixture_destroy),
         cmocka_unit_test(scan_positions_order_keys_by_their_reversed_hash),
+        cmocka_unit_test_setup_teardown(a_position_that_no_key_has_is_the_end,
+                                        fixture_create, fixture_destroy),
         cmocka_unit_test_setup_teardown(without_memory_the_table_stays_as_it_was,
                                         fixture_create, fixture_destroy),
         cmocka_unit_test_setup_teardown(init_answers_each_failure, fixture_create,
