@@ -189,9 +189,21 @@ static void answer_set(const struct call *call, unsigned bits, enum memento_stat
  * types SET k v NX XX meant options. */
 #define ADVICE_BYTES_MAX 60
 
+static bool are_all_options(const struct call *call, size_t from)
+{
+    for (size_t at = from; at < call->count; at++) {
+        const struct option *option = find_option(call->args[at]);
+        if (option == NULL) {
+            return false;
+        }
+        at += option->has_time ? 1 : 0;
+    }
+    return true;
+}
+
 static void set_syntax_error(const struct call *call)
 {
-    if (call->reply->dialect != DIALECT_TEXT || find_option(call->args[3]) != NULL) {
+    if (call->reply->dialect != DIALECT_TEXT || are_all_options(call, 3)) {
         call_syntax_error(call);
         return;
     }
