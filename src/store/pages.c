@@ -3,6 +3,7 @@
 #include "store/pages.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/lock.h"
 #include "base/os.h"
@@ -20,13 +21,15 @@
 /* Below this much address space there is no point in starting. */
 #define RESERVE_BYTES_MIN (64ull << 20)
 
-/* How much fresh memory is kept populated: one huge page, and twice as much each time that
- * was found used up, so that it follows the rate at which memory is taken. Never more than a
- * small part of what is in use, so that a small keyspace stays small; and less than what free
- * pages may keep, or the thread would discard what it populates. */
-#define AHEAD_PAGES_MIN PAGES_PER_HUGE
-#define AHEAD_PAGES_MAX (4 * PAGES_PER_HUGE)
-#define AHEAD_OF_FRESH  32
+/* How much fresh memory is kept populated: 4 MiB while nobody takes any, and twice as
+ * much, up to 32 MiB, each time the thread has to work again within RATE_MS: so it follows the
+ * rate at which memory is taken, before it runs out. A page that was not populated in time costs
+ * whoever takes it a fault of 2 MiB, which takes some milliseconds on a virtual machine. Each
+ * second without work halves it again and gives the rest back. */
+#define AHEAD_PAGES_MIN (2 * PAGES_PER_HUGE)
+#define AHEAD_PAGES_MAX (16 * PAGES_PER_HUGE)
+#define RATE_MS         100
+#define REST_MS         1000
 
 /* Free pages of a kind whose memory is kept: 16 MiB; what is over goes back to the kernel. */
 #define WARM_PAGES_MAX 256
@@ -55,7 +58,7 @@ struct pages {
     uint32_t fresh;                     /* pages from here on were never taken */
     uint32_t populated;                 /* fresh pages below this have memory behind */
     uint32_t ahead;                     /* how many such pages the thread aims at */
-    bool is_short;                      /* an unpopulated page had to be taken */
+    uint64_t worked_ns;                 /* when the thread last populated something */
     bool is_stopping;
     pthread_cond_t work;
     struct thread thread;
@@ -157,7 +160,21 @@ static void pages_populate_next(struct pages *pages) REQUIRES(pages->lock)
     pages->populated = end;
 }
 
-/* Sleeps until there is work, or for a second when the reserve could be made smaller. */
+/* Nobody took memory for a while: half of what is kept ahead will do. The tail of it is given
+ * back under the lock, for a page of it that were taken meanwhile would lose its bytes. */
+static void pages_rest(struct pages *pages) REQUIRES(pages->lock)
+{
+    pages->ahead /= 2;
+    uint32_t keep =
+        (pages->fresh + pages->ahead) / PAGES_PER_HUGE * PAGES_PER_HUGE + PAGES_PER_HUGE;
+    if (keep < pages->populated) {
+        heap_discard(page_bytes(pages, keep), (size_t)(pages->populated - keep)
+                                                  << PAGE_SHIFT);
+        pages->populated = keep;
+    }
+}
+
+/* Sleeps until there is work, or until the reserve could be made smaller. */
 static void pages_wait(struct pages *pages) REQUIRES(pages->lock)
 {
     if (pages->ahead == AHEAD_PAGES_MIN) {
@@ -166,20 +183,20 @@ static void pages_wait(struct pages *pages) REQUIRES(pages->lock)
     }
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += 1;
+    until.tv_sec += REST_MS / 1000;
     if (pthread_cond_timedwait(&pages->work, &pages->lock.mutex, &until) == ETIMEDOUT) {
-        pages->ahead /= 2;
+        pages_rest(pages);
     }
 }
 
-static void pages_note_shortage(struct pages *pages) REQUIRES(pages->lock)
+static void pages_follow_rate(struct pages *pages) REQUIRES(pages->lock)
 {
-    uint32_t more = pages->ahead * 2;
-    if (pages->is_short && more <= AHEAD_PAGES_MAX &&
-        more <= pages->fresh / AHEAD_OF_FRESH) {
-        pages->ahead = more;
+    uint64_t now_ns = clock_monotonic_ns();
+    if (now_ns - pages->worked_ns < RATE_MS * 1000000u &&
+        pages->ahead < AHEAD_PAGES_MAX) {
+        pages->ahead *= 2;
     }
-    pages->is_short = false;
+    pages->worked_ns = now_ns;
 }
 
 static void pages_thread(void *context)
@@ -187,8 +204,8 @@ static void pages_thread(void *context)
     struct pages *pages = context;
     lock_acquire(&pages->lock);
     while (!pages->is_stopping) {
-        pages_note_shortage(pages);
         if (pages_is_low(pages)) {
+            pages_follow_rate(pages);
             if (pages->cold[PAGE_CHUNKS].count > 0) {
                 pages_rewarm_some(pages);
             } else {
@@ -294,7 +311,6 @@ static uint32_t pages_take_locked(struct pages *pages, enum page_kind kind)
 {
     uint32_t page = stack_pop(pages, &pages->warm[kind]);
     if (page == PAGE_NONE && pages_populated_ahead(pages) == 0) {
-        pages->is_short = true;
         page = stack_pop(pages, &pages->cold[kind]);
     }
     if (page == PAGE_NONE) {
