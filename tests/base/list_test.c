@@ -9,8 +9,7 @@ struct item {
 static int sum_in_order(struct list *head)
 {
     int digits = 0;
-    LIST_EACH(node, following, head)
-    {
+    LIST_EACH (node, following, head) {
         digits = digits * 10 + CONTAINER_OF(node, struct item, node)->number;
     }
     return digits;
@@ -44,8 +43,7 @@ static void an_item_may_leave_while_the_list_is_walked(void **state)
     for (int i = 0; i < 3; i++) {
         list_append(&head, &items[i].node);
     }
-    LIST_EACH(node, following, &head)
-    {
+    LIST_EACH (node, following, &head) {
         list_remove(node);
     }
     assert_true(list_is_empty(&head));

@@ -32,8 +32,8 @@ int main(int argc, char **argv)
     unsigned files = 0;
     for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
         if (entry->d_name[0] != '.') {
-            LLVMFuzzerTestOneInput(data,
-                                   read_file(argv[1], entry->d_name, data, FILE_BYTES_MAX));
+            LLVMFuzzerTestOneInput(
+                data, read_file(argv[1], entry->d_name, data, FILE_BYTES_MAX));
             files++;
         }
     }

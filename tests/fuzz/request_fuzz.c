@@ -1,9 +1,8 @@
 /* request_fuzz.c - whatever bytes come: the parser stays inside its input, and the requests are
  * the same whether the bytes come at once or in pieces. The first byte chooses the pieces. */
-#include "protocol/request.h"
-
 #include "base/buf.h"
 #include "base/check.h"
+#include "protocol/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -11,8 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct request_limits limits = {
     .words_max = 64, .word_bytes_max = 512, .line_bytes_max = 256};
 
-static void note(struct buf *out, enum request_status status, const struct request *request,
-                 const struct words *words)
+static void note(struct buf *out, enum request_status status,
+                 const struct request *request, const struct words *words)
 {
     buf_appendf(out, "%d %d", (int)status, (int)request->is_resp);
     if (status != REQUEST_READY) {
@@ -26,7 +25,8 @@ static void note(struct buf *out, enum request_status status, const struct reque
     }
 }
 
-static void parse_in_pieces(const uint8_t *data, size_t size, size_t piece, struct buf *out)
+static void parse_in_pieces(const uint8_t *data, size_t size, size_t piece,
+                            struct buf *out)
 {
     struct parser parser;
     struct words words;

@@ -1,8 +1,7 @@
 /* response_fuzz.c - whatever a server sends: the client's parser stays inside its input, its
  * tree is consistent, and a response that is complete stays the same with more behind it. */
-#include "protocol/response.h"
-
 #include "base/check.h"
+#include "protocol/response.h"
 
 #include <stdlib.h>
 
@@ -37,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t again;
         CHECK(response_parse(&response, bytes_of(data, consumed), &again) == MEMENTO_OK);
         CHECK(again == consumed && response.count == nodes);
-        CHECK(response_parse(&response, bytes_of(data, consumed - 1), &again) != MEMENTO_OK);
+        CHECK(response_parse(&response, bytes_of(data, consumed - 1), &again) !=
+              MEMENTO_OK);
     }
     response_fini(&response);
     return 0;

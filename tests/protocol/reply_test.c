@@ -1,6 +1,5 @@
 /* reply_test.c - one meaning, three dialects. */
 #include "protocol/reply.h"
-
 #include "support/test.h"
 
 static unsigned released;
@@ -142,10 +141,12 @@ static void a_list_may_learn_its_length_at_the_end(void **state)
             reply_integer(&said.reply, 1);
         }
         reply_list_end(&said.reply, mark, 12);
-        expect(&said, dialect == 0 ? "x\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n"
-                                     "1\r\n(end)\r\n(end)\r\n"
-                                   : "*2\r\n$1\r\nx\r\n*12\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1"
-                                     "\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n");
+        expect(&said,
+               dialect == 0
+                   ? "x\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n1\r\n"
+                     "1\r\n(end)\r\n(end)\r\n"
+                   : "*2\r\n$1\r\nx\r\n*12\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1"
+                     "\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n");
     }
 }
 

@@ -1,9 +1,8 @@
 /* request_test.c - what request_parse promises: both dialects, cut anywhere, bounded. */
-#include "protocol/request.h"
-
 #include "base/buf.h"
 #include "base/heap.h"
 #include "base/os.h"
+#include "protocol/request.h"
 #include "support/test.h"
 
 #include <errno.h>
@@ -76,7 +75,7 @@ static void check_with(const char *input, size_t len, const struct request_limit
     }
 }
 
-#define CHECK_PARSE(input, expected)                                                     \
+#define CHECK_PARSE(input, expected) \
     check_with(input, sizeof(input) - 1, &generous, expected)
 
 static void resp_requests_come_out_whole_however_they_are_cut(void **state)
@@ -101,7 +100,8 @@ static void lines_are_split_and_unquoted(void **state)
 {
     (void)state;
     CHECK_PARSE("SET  k\t v \r\n\r\n  \nGET k\n", "T[SET|k|v]\nT[GET|k]\n");
-    CHECK_PARSE("SET k \"a b\\n\\x41\\\"\\\\\" 'c\\'d\\n'\n", "T[SET|k|a b\nA\"\\|c'd\\n]\n");
+    CHECK_PARSE("SET k \"a b\\n\\x41\\\"\\\\\" 'c\\'d\\n'\n",
+                "T[SET|k|a b\nA\"\\|c'd\\n]\n");
     CHECK_PARSE("SET k \"\"\n", "T[SET|k|]\n");
     CHECK_PARSE("SET k \"\\xzz\\q\"\n", "T[SET|k|xzzq]\n");
 }
@@ -164,7 +164,8 @@ static void framing_errors_break_the_connection_with_a_reason(void **state)
     (void)state;
     CHECK_PARSE("*x\r\n", "X Protocol error: invalid multibulk length\n");
     CHECK_PARSE("*1048577\r\n", "X Protocol error: invalid multibulk length\n");
-    CHECK_PARSE("*99999999999999999999\r\n", "X Protocol error: invalid multibulk length\n");
+    CHECK_PARSE("*99999999999999999999\r\n",
+                "X Protocol error: invalid multibulk length\n");
     CHECK_PARSE("*1\r\n+PING\r\n", "X Protocol error: expected '$', got '+'\n");
     CHECK_PARSE("*1\r\n$-1\r\n", "X Protocol error: invalid bulk length\n");
     CHECK_PARSE("*1\r\n$536870913\r\n", "X Protocol error: invalid bulk length\n");
@@ -258,8 +259,8 @@ static void running_out_of_memory_breaks_the_request_and_nothing_else(void **sta
         memcpy(bytes, input, sizeof(input));
         struct request request;
         size_t consumed;
-        enum request_status status = request_parse(&parser, bytes, 15, &generous, &words,
-                                                   &request, &consumed);
+        enum request_status status =
+            request_parse(&parser, bytes, 15, &generous, &words, &request, &consumed);
         if (status == REQUEST_PARTIAL) {
             status = request_parse(&parser, bytes, sizeof(input) - 1, &generous, &words,
                                    &request, &consumed);
