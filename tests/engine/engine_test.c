@@ -26,7 +26,7 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
+static int tear_down(void **state) UNCHECKED_LOCKING
 {
     struct fixture *f = *state;
     engine_lock_all(&f->writer);
