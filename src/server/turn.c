@@ -185,7 +185,8 @@ static ALWAYS_INLINE void execute_one(struct worker *worker, struct share *share
     if (UNLIKELY(session->close_after_reply || share->connection->is_closing)) {
         return;
     }
-    execute(worker, parsed, &batch->words.items[parsed->first_word]);
+    execute(worker, parsed,
+            parsed->is_error ? NULL : &batch->words.items[parsed->first_word]);
     if (UNLIKELY(worker->output.failed)) {
         reply_failed(worker, share);
     }

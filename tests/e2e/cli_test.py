@@ -975,7 +975,7 @@ class Connections(Case):
         terminal = self.at_prompt('127.0.0.1', str(server.port))
         terminal.send('WAIT\r')
         self.assertTrue(waiting.wait(PATIENCE_S))
-        time.sleep(0.1)     # the CLI is in its wait, the terminal in its usual state
+        time.sleep(0.3)     # the CLI is in its wait, the terminal in its usual state
         terminal.send('\x03')
         terminal.expect('Interrupted')
         terminal.expect('> ')
@@ -989,6 +989,7 @@ class Connections(Case):
         terminal = self.at_prompt('127.0.0.1', str(server.port))
         terminal.send('SUBSCRIBE ch\r')
         terminal.expect('3) "hello"\r\n')
+        time.sleep(0.3)     # the CLI waits for the next message
         terminal.send('\x03')
         terminal.expect('127.0.0.1:%d> ' % server.port)
         terminal.send('ASK\r')
