@@ -94,10 +94,17 @@ static uint32_t pages_populated_ahead(const struct pages *pages)
     return pages->populated > pages->fresh ? pages->populated - pages->fresh : 0;
 }
 
-static bool pages_has_surplus(const struct pages *pages)
+/* Free pages of a kind that may keep their memory: never fewer than the thread wants ready, or
+ * it would discard what it has just populated, for ever. */
+static uint32_t pages_warm_max(const struct pages *pages, enum page_kind kind)
 {
-    return pages->warm[PAGE_CHUNKS].count > WARM_PAGES_MAX ||
-           pages->warm[PAGE_LINES].count > WARM_PAGES_MAX;
+    uint32_t wanted = kind == PAGE_CHUNKS ? pages->ahead + THREAD_BATCH : 0;
+    return wanted > WARM_PAGES_MAX ? wanted : WARM_PAGES_MAX;
+}
+
+static bool pages_has_surplus(const struct pages *pages, enum page_kind kind)
+{
+    return pages->warm[kind].count > pages_warm_max(pages, kind);
 }
 
 static bool pages_is_low(const struct pages *pages)
@@ -114,7 +121,7 @@ static void pages_discard_some(struct pages *pages, enum page_kind kind)
 {
     uint32_t batch[THREAD_BATCH];
     unsigned count = 0;
-    while (count < THREAD_BATCH && pages->warm[kind].count > WARM_PAGES_MAX) {
+    while (count < THREAD_BATCH && pages_has_surplus(pages, kind)) {
         batch[count++] = stack_pop(pages, &pages->warm[kind]);
     }
     lock_release(&pages->lock);
@@ -211,9 +218,9 @@ static void pages_thread(void *context)
             } else {
                 pages_populate_next(pages);
             }
-        } else if (pages->warm[PAGE_CHUNKS].count > WARM_PAGES_MAX) {
+        } else if (pages_has_surplus(pages, PAGE_CHUNKS)) {
             pages_discard_some(pages, PAGE_CHUNKS);
-        } else if (pages->warm[PAGE_LINES].count > WARM_PAGES_MAX) {
+        } else if (pages_has_surplus(pages, PAGE_LINES)) {
             pages_discard_some(pages, PAGE_LINES);
         } else {
             pages_wait(pages);
@@ -364,7 +371,7 @@ void pages_give(struct pages *pages, uint32_t page, enum page_kind kind, bool is
     lock_acquire(&pages->lock);
     pages->infos[page].is_zero = is_zero;
     stack_push(pages, &pages->warm[kind], page);
-    if (pages_has_surplus(pages)) {
+    if (pages_has_surplus(pages, kind)) {
         pthread_cond_signal(&pages->work);
     }
     lock_release(&pages->lock);

@@ -30,7 +30,7 @@ enum memento_status shard_init(struct shard *shard, struct pages *pages,
         table_fini(&shard->table);
         return status;
     }
-    lock_init(&shard->lock);
+    latch_init(&shard->latch);
     return MEMENTO_OK;
 }
 
@@ -679,7 +679,7 @@ void shard_fini(struct shard *shard)
     shard_clear_all(shard);
     table_fini(&shard->table);
     expiry_destroy(shard->expiry);
-    lock_fini(&shard->lock);
+    latch_fini(&shard->latch);
 }
 
 /* Looks up one filing: removes what is due while `budget` lasts and files the rest again.

@@ -11,11 +11,11 @@
 
 #include "base/annotate.h"
 #include "base/list.h"
-#include "base/lock.h"
 #include "base/random.h"
 #include "store/entry.h"
 #include "store/expiry.h"
 #include "store/key.h"
+#include "store/latch.h"
 #include "store/slab.h"
 #include "store/table.h"
 
@@ -23,7 +23,7 @@
 #include <stdbool.h>
 
 struct CAPABILITY("shard") shard {
-    struct lock lock CACHE_ALIGNED;
+    struct latch latch CACHE_ALIGNED;
     struct list watchers; /* WATCHed keys here; engine's */
     uint64_t clock;       /* the last version given */
     /* A line of its own: prefetching reads it without the lock. */
@@ -46,11 +46,11 @@ void shard_fini(struct shard *shard);
 /* Any thread. Sleeps until the shard is ours. One shard at a time, or ascending. */
 static inline void shard_lock(struct shard *shard) ACQUIRES(shard) UNCHECKED_LOCKING
 {
-    lock_acquire(&shard->lock);
+    latch_acquire(&shard->latch);
 }
 static inline void shard_unlock(struct shard *shard) RELEASES(shard) UNCHECKED_LOCKING
 {
-    lock_release(&shard->lock);
+    latch_release(&shard->latch);
 }
 
 /* The next version: greater than all before, and not behind the wall clock. */
