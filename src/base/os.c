@@ -6,8 +6,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* What a test has armed. Changed before threads start or by the only thread; the counters
- * are atomic because the calls they count come from anywhere. */
+/* What a test has armed. Atomics, because the calls they count and refuse come from any
+ * thread. */
 struct fault {
     uint64_t calls;
     uint64_t fail_at; /* 0: never */
@@ -21,9 +21,10 @@ bool os_faults_armed;
 void os_fail_at(enum os_call call, uint64_t nth, int error, bool repeat)
 {
     struct fault *fault = &faults[call];
-    fault->fail_at = __atomic_load_n(&fault->calls, __ATOMIC_RELAXED) + nth;
-    fault->error = error;
-    fault->repeat = repeat;
+    uint64_t fail_at = __atomic_load_n(&fault->calls, __ATOMIC_RELAXED) + nth;
+    __atomic_store_n(&fault->error, error, __ATOMIC_RELAXED);
+    __atomic_store_n(&fault->repeat, repeat, __ATOMIC_RELAXED);
+    __atomic_store_n(&fault->fail_at, fail_at, __ATOMIC_RELAXED);
     __atomic_store_n(&os_faults_armed, true, __ATOMIC_RELAXED);
 }
 
@@ -31,7 +32,8 @@ void os_fail_never(void)
 {
     __atomic_store_n(&os_faults_armed, false, __ATOMIC_RELAXED);
     for (int i = 0; i < OS_CALLS; i++) {
-        faults[i] = (struct fault){0};
+        __atomic_store_n(&faults[i].fail_at, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&faults[i].calls, 0, __ATOMIC_RELAXED);
     }
 }
 
@@ -44,12 +46,14 @@ COLD bool os_must_fail_slow(enum os_call call)
 {
     struct fault *fault = &faults[call];
     uint64_t number = __atomic_add_fetch(&fault->calls, 1, __ATOMIC_RELAXED);
-    if (fault->fail_at == 0) {
+    uint64_t fail_at = __atomic_load_n(&fault->fail_at, __ATOMIC_RELAXED);
+    if (fail_at == 0) {
         return false;
     }
-    bool fails = fault->repeat ? number >= fault->fail_at : number == fault->fail_at;
+    bool repeat = __atomic_load_n(&fault->repeat, __ATOMIC_RELAXED);
+    bool fails = repeat ? number >= fail_at : number == fail_at;
     if (fails) {
-        errno = fault->error;
+        errno = __atomic_load_n(&fault->error, __ATOMIC_RELAXED);
     }
     return fails;
 }

@@ -40,12 +40,10 @@ void call_keys_ahead(const struct call_keys *keys, const struct call *call, size
     if (at % AHEAD != 0) {
         return;
     }
-    const struct keyspace *keyspace = &call->writer->engine->keyspace;
-    size_t end = keys->count - at < AHEAD ? keys->count : at + AHEAD;
-    for (size_t i = at; i < end; i++) {
-        keyspace_prefetch_bucket(keyspace, keys->keys[i].hash);
+    uint64_t hashes[AHEAD];
+    size_t count = keys->count - at < AHEAD ? keys->count - at : AHEAD;
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = keys->keys[at + i].hash;
     }
-    for (size_t i = at; i < end; i++) {
-        keyspace_prefetch_entry(keyspace, keys->keys[i].hash);
-    }
+    keyspace_prefetch(&call->writer->engine->keyspace, hashes, count);
 }

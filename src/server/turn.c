@@ -16,8 +16,7 @@ static inline void count(_Atomic uint64_t *counter, uint64_t more)
 
 /* ---- 2 prefetch ---- */
 
-/* Two passes, so that the second finds the buckets of the first in the cache. The database a
- * key will be looked up in is only a guess here: a SELECT may stand before it. */
+/* The database a key will be looked up in is only a guess here: a SELECT may stand before it. */
 static void prefetch(struct worker *worker, const struct parsed *requests, size_t count)
 {
     const struct engine *engine = &worker->server->engine;
@@ -28,14 +27,10 @@ static void prefetch(struct worker *worker, const struct parsed *requests, size_
             unsigned database = requests[i].connection->session.database;
             uint8_t db = atomic_load_explicit(&engine->database_map[database],
                                               memory_order_relaxed);
-            hashes[keys] = key_hash_in_db(requests[i].key_hash, db);
-            keyspace_prefetch_bucket(&engine->keyspace, hashes[keys]);
-            keys++;
+            hashes[keys++] = key_hash_in_db(requests[i].key_hash, db);
         }
     }
-    for (size_t i = 0; i < keys; i++) {
-        keyspace_prefetch_entry(&engine->keyspace, hashes[i]);
-    }
+    keyspace_prefetch(&engine->keyspace, hashes, keys);
 }
 
 /* ---- 5 answer ---- */

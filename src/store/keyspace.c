@@ -49,16 +49,6 @@ void keyspace_fini(struct keyspace *keyspace)
     memset(keyspace, 0, sizeof(*keyspace));
 }
 
-void keyspace_prefetch_bucket(const struct keyspace *keyspace, uint64_t hash)
-{
-    table_prefetch_bucket(&keyspace_shard(keyspace, hash)->table, hash);
-}
-
-void keyspace_prefetch_entry(const struct keyspace *keyspace, uint64_t hash)
-{
-    (void)table_prefetch_entry(&keyspace_shard(keyspace, hash)->table, hash);
-}
-
 /* As many keys are in flight at once; more of them would push each other out of the cache. */
 #define PREFETCH_MAX 64
 

@@ -39,9 +39,6 @@ static inline struct shard *keyspace_shard(const struct keyspace *keyspace, uint
  * passes over them, so that they wait for memory together. Best for 16 to 64 at a time. */
 void keyspace_prefetch(const struct keyspace *keyspace, const uint64_t *hashes,
                        size_t count);
-/* The first two passes, one key at a time. */
-void keyspace_prefetch_bucket(const struct keyspace *keyspace, uint64_t hash);
-void keyspace_prefetch_entry(const struct keyspace *keyspace, uint64_t hash);
 
 /* Keys of a database, and those of them with a deadline; an instant's sum. Any thread. */
 uint64_t keyspace_keys(const struct keyspace *keyspace, uint8_t db);

@@ -12,7 +12,7 @@ struct large *large_create(size_t cap)
     struct large *large = heap_alloc(sizeof(*large) + cap);
     if (large != NULL) {
         atomic_init(&large->references, 1);
-        atomic_init(&large->is_detached, 0);
+        atomic_init(&large->keys, 0);
         large->len = 0;
         large->cap = cap;
     }
@@ -55,10 +55,8 @@ void large_drop(struct large *large)
     }
 }
 
-void large_detach(struct large *large)
+void large_count_key(struct large *large, bool is_added)
 {
-    if (large != NULL) {
-        atomic_store_explicit(&large->is_detached, 1, memory_order_relaxed);
-        large_drop(large);
-    }
+    atomic_fetch_add_explicit(&large->keys, is_added ? 1 : UINT32_MAX,
+                              memory_order_relaxed);
 }

@@ -13,7 +13,8 @@
 
 struct large {
     _Atomic uint32_t references;
-    _Atomic uint32_t is_detached; /* no key holds it any more: only replies do */
+    _Atomic uint32_t
+        keys; /* that hold it now; 0: it is memory of whoever still sends it */
     size_t len;
     size_t cap;
     char bytes[];
@@ -32,12 +33,11 @@ static inline bool large_is_ours_alone(const struct large *large)
 }
 /* Our own block with another capacity, not below len. NULL without memory: it stays. */
 MUST_USE struct large *large_resize(struct large *large, size_t cap);
-/* The key's own reference: the block is from now on memory of whoever still sends it. Accepts
- * NULL. */
-void large_detach(struct large *large);
+/* A key holds the block from now on, or no longer: beside its reference. */
+void large_count_key(struct large *large, bool is_added);
 static inline bool large_is_detached(const struct large *large)
 {
-    return atomic_load_explicit(&large->is_detached, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&large->keys, memory_order_relaxed) == 0;
 }
 /* What one of those who refer to the block answers for. */
 static inline size_t large_share(const struct large *large)

@@ -69,13 +69,13 @@ static void shard_count_deadline(struct shard *shard, const struct item *item,
     }
 }
 
-static void shard_count_large(struct shard *shard, const struct large *large,
-                              bool is_added)
+static void shard_count_large(struct shard *shard, struct large *large, bool is_added)
 {
     if (large != NULL) {
         size_t bytes = sizeof(*large) + large->cap;
         shard->large_bytes += is_added ? bytes : -bytes;
         shard->large_count += is_added ? 1 : SIZE_MAX;
+        large_count_key(large, is_added);
     }
 }
 
@@ -391,12 +391,8 @@ enum memento_status shard_put(struct shard *shard, const struct key *key,
     if (status == MEMENTO_OK) {
         shard_count_large(shard, item.large, true);
         shard_count_large(shard, old.large, false);
-        /* Storing the block that is there already gives back one of two references. */
-        if (old.large != item.large) {
-            large_detach(old.large);
-        } else {
-            large_drop(old.large);
-        }
+        large_drop(
+            old.large); /* of the block that is stored again: one of two references */
     }
     return status;
 }
@@ -455,7 +451,7 @@ static enum memento_status edit_to_new_block(struct shard *shard, uint64_t hash,
     }
     shard_count_large(shard, item->large, true);
     shard_count_large(shard, old->large, false);
-    large_detach(old->large);
+    large_drop(old->large);
     *bytes = item->large->bytes;
     return MEMENTO_OK;
 }
@@ -558,7 +554,7 @@ static void shard_unlink(struct shard *shard, uint64_t hash,
     shard_count_deadline(shard, item, false);
     shard_count_large(shard, item->large, false);
     shard_count_large(shard, item->large_key, false);
-    large_detach(item->large);
+    large_drop(item->large);
     large_drop(item->large_key);
     uint64_t index = place->index;
     table_remove(&shard->table, place, hash);
@@ -594,7 +590,9 @@ static void visit_drop_large(void *context, uint64_t index)
     struct shard *shard = context;
     struct item item;
     entry_read(shard_entry(shard, index), &item);
-    large_detach(item.large);
+    shard_count_large(shard, item.large, false);
+    shard_count_large(shard, item.large_key, false);
+    large_drop(item.large);
     large_drop(item.large_key);
 }
 
