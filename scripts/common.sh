@@ -21,15 +21,14 @@ need() {
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         printf 'installing with apt-get: %s\n' "${missing[@]}"
+        mkdir -p build
         apt-get update -qq || true
         # RUNLEVEL=1: packages that are daemons are installed, not started.
         RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends "${missing[@]}" >build-packages.log 2>&1 || {
-            cat build-packages.log >&2
-            rm -f build-packages.log
+            apt-get install -y -qq --no-install-recommends "${missing[@]}" >build/packages.log 2>&1 || {
+            cat build/packages.log >&2
             exit 1
         }
-        rm -f build-packages.log
     else
         printf 'missing: %s\n' "${missing[*]}" >&2
         printf 'install them first, on Debian:  apt-get install %s\n' "${missing[*]}" >&2

@@ -16,16 +16,12 @@
 #define CAPABILITY(name)  __attribute__((capability(name)))
 #define REQUIRES(...)     __attribute__((requires_capability(__VA_ARGS__)))
 #define ACQUIRES(...)     __attribute__((acquire_capability(__VA_ARGS__)))
-#define TRY_ACQUIRES(...) __attribute__((try_acquire_capability(__VA_ARGS__)))
 #define RELEASES(...)     __attribute__((release_capability(__VA_ARGS__)))
-#define GUARDED_BY(x)     __attribute__((guarded_by(x)))
 #define UNCHECKED_LOCKING __attribute__((no_thread_safety_analysis))
 #else
 #define CAPABILITY(name)
 #define REQUIRES(...)
 #define ACQUIRES(...)
-#define TRY_ACQUIRES(...)
 #define RELEASES(...)
-#define GUARDED_BY(x)
 #define UNCHECKED_LOCKING
 #endif

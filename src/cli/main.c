@@ -18,6 +18,7 @@
 #include "protocol/request.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <locale.h>
 #include <signal.h>
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -111,10 +113,14 @@ static void print_usage(FILE *out)
                           row->argument != NULL ? row->argument : "");
         fprintf(out, "%*s%s\n", len < 18 ? 18 - len : 1, "", row->summary);
     }
-    fputs("\nWithout a command, lines are read from the terminal or from stdin. The "
-          "password\ncomes from the environment variable MEMENTO_AUTH, or is asked for.\n"
-          "Exit status: 0 done; 1 an error reply, or no connection; 2 bad usage.\n",
-          out);
+    fputs(
+        "\nHOST is localhost, a name with a dot, an address, or any name that its PORT "
+        "follows;\nothers need -h. A COMMAND that memento does not have is sent when -h, "
+        "-p, -s or -n\nis given.\n\n"
+        "Without a command, lines are read from the terminal or from stdin. The "
+        "password\ncomes from the environment variable MEMENTO_AUTH, or is asked for.\n"
+        "Exit status: 0 done; 1 an error reply, or no connection; 2 bad usage.\n",
+        out);
 }
 
 PRINTF_LIKE(1, 2) static int usage_error(const char *format, ...)
@@ -234,12 +240,41 @@ static bool is_command(const char *word)
     return command_find(bytes_of_string(word)) != NULL;
 }
 
-/* The first word that is no option is a command when the table has it, or else a host,
- * behind which a port may stand. A host named like a command is given with -h. */
+/* What only hosts look like. */
+static bool is_host(const char *word)
+{
+    return strpbrk(word, ".:") != NULL || strcasecmp(word, "localhost") == 0;
+}
+
+static bool is_digits(const char *word)
+{
+    return word[0] != '\0' && word[strspn(word, "0123456789")] == '\0';
+}
+
+/* A mistyped command shall be told of, not looked up as a host. */
+static int unknown_command(const char *word)
+{
+    const char *nearest = show_nearest_command(bytes_of_string(word));
+    fprintf(stderr, "memento-cli: no command '%s'; ", word);
+    if (nearest != NULL) {
+        fputs("did you mean ", stderr);
+        for (const char *at = nearest; *at != '\0'; at++) {
+            putc(toupper((unsigned char)*at), stderr);
+        }
+        putc('?', stderr);
+    } else {
+        fprintf(stderr, "-p %d sends it all the same", DEFAULT_PORT);
+    }
+    fprintf(stderr, " (a host: memento-cli -h %s)\n", word);
+    return EXIT_USAGE;
+}
+
+/* The host at argv[*at], and the port that may stand behind it. No command begins with a
+ * digit: such a word is a port, if a mistyped one. */
 static int parse_host(struct options *options, int argc, char **argv, int *at)
 {
     options->host = argv[(*at)++];
-    if (*at == argc || argv[*at][0] == '-' || is_command(argv[*at])) {
+    if (*at == argc || argv[*at][0] < '0' || argv[*at][0] > '9') {
         return -1;
     }
     if (!parse_number(argv[*at], 1, 65535, &options->port)) {
@@ -250,20 +285,30 @@ static int parse_host(struct options *options, int argc, char **argv, int *at)
     return -1;
 }
 
+/* The first word that is no option: a command when the table has it; a host when it looks
+ * like one, or a number follows it; or else a slip, unless an option says which server is
+ * meant, so that commands of other servers can be sent. */
 static int parse_arguments(struct options *options, int argc, char **argv)
 {
-    bool has_host = false;
+    bool has_host = false, sends_any = false;
     int at = 1;
     while (at < argc) {
         int result;
-        if (argv[at][0] == '-' && argv[at][1] != '\0') {
-            has_host |= strcmp(argv[at], "-h") == 0 || strcmp(argv[at], "-s") == 0;
+        const char *word = argv[at];
+        if (word[0] == '-' && word[1] != '\0') {
+            has_host |= strcmp(word, "-h") == 0 || strcmp(word, "-s") == 0;
+            sends_any |= has_host || strcmp(word, "-p") == 0 || strcmp(word, "-n") == 0;
             result = parse_option(options, argc, argv, &at);
-        } else if (!has_host && !is_command(argv[at])) {
+        } else if (has_host || is_command(word)) {
+            break;
+        } else if (is_host(word) ||
+                   (!sends_any && at + 1 < argc && is_digits(argv[at + 1]))) {
             has_host = true;
             result = parse_host(options, argc, argv, &at);
-        } else {
+        } else if (sends_any) {
             break;
+        } else {
+            return unknown_command(word);
         }
         if (result >= 0) {
             return result;

@@ -365,7 +365,7 @@ static bool show_group(FILE *out, enum command_group group, unsigned width)
     return !is_first;
 }
 
-static void show_unknown(FILE *out, struct bytes name)
+const char *show_nearest_command(struct bytes name)
 {
     const char *names[NAMES_MAX];
     size_t count = 0;
@@ -374,11 +374,18 @@ static void show_unknown(FILE *out, struct bytes name)
             names[count++] = command_rows[i].name;
         }
     }
-    const char *nearest = nearest_name(name, names, count);
+    return nearest_name(name, names, count);
+}
+
+static void show_unknown(FILE *out, struct bytes name)
+{
+    const char *nearest = show_nearest_command(name);
     fputs("There is no command ", out);
     put_quoted(out, name);
     if (nearest != NULL) {
         fprintf(out, "; did you mean %s?", nearest);
+    } else {
+        putc('.', out);
     }
     fputs(" Type help to print the command list.\n", out);
 }

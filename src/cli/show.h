@@ -28,6 +28,9 @@ void show_escaped(FILE *out, struct bytes text);
  * helpful printed, when there is none of that name. `width` is the terminal's. */
 bool show_help(FILE *out, const struct bytes *topic, size_t topic_words, unsigned width);
 
+/* The command, in lower case, that a mistyped one is nearest to, or NULL. */
+const char *show_nearest_command(struct bytes name);
+
 /* The arguments that may follow what has been typed, or nothing. */
 void show_hint(struct bytes typed, struct buf *hint);
 /* The command words that may complete the last word typed, separated by spaces; *from is

@@ -1,5 +1,5 @@
-/* number_commands.c - values that are numbers: Redis' INCR family and the seed's INC
- * family. A key that is absent counts from 0; one that is there keeps its deadline. */
+/* number_commands.c - values that are numbers: Redis' INCR family and memento's
+ * own INC family. A key that is absent counts from 0; one that is there keeps its deadline. */
 #include "base/number.h"
 #include "command/call.h"
 #include "command/handlers.h"

@@ -39,7 +39,7 @@ enum command_group {
     GROUP_TRANSACTIONS,
     GROUP_CONNECTION,
     GROUP_SERVER,
-    GROUP_MEMENTO /* the seed's commands */
+    GROUP_MEMENTO /* memento's own commands */
 };
 
 struct command_row {

@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include "base/check.h"
+#include "base/counter.h"
 #include "engine/watch.h"
 
 enum memento_status engine_init(struct engine *engine, unsigned shards,
@@ -31,13 +32,6 @@ enum memento_status writer_init(struct writer *writer, struct engine *engine)
 void writer_fini(struct writer *writer)
 {
     CHECK(writer->span_depth == 0);
-}
-
-/* The owner is the only one who writes these, so no locked instruction is needed. */
-static inline void count(_Atomic uint64_t *counter, uint64_t more)
-{
-    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, now + more, memory_order_relaxed);
 }
 
 /* ---- locks ---- */
@@ -162,7 +156,7 @@ void engine_unlock_span(struct writer *writer)
 
 void engine_count_lookup(struct writer *writer, bool hit)
 {
-    count(hit ? &writer->hits : &writer->misses, 1);
+    counter_add(hit ? &writer->hits : &writer->misses, 1);
 }
 
 enum memento_status engine_get(struct writer *writer, struct shard *shard,
@@ -205,11 +199,12 @@ void engine_value_drop(struct engine_value *value)
     value->large = NULL;
 }
 
-/* Every change of a key ends here: it is counted, and those who watch the key are told. */
+/* Every change of one key ends here: it is counted, and those who watch the key are told. What
+ * changes many at once (flush, swap, sweep) is in whole.c. */
 static inline void changed(struct writer *writer, struct shard *shard,
                            const struct key *key)
 {
-    count(&writer->changes, 1);
+    counter_add(&writer->changes, 1);
     if (UNLIKELY(!list_is_empty(&shard->watchers))) {
         watch_key_changed(shard, key);
     }

@@ -43,6 +43,7 @@ struct writer {
     int64_t now_ms;         /* the owner sets it once a turn */
     size_t value_bytes_max; /* the owner sets it: how long a value may become */
     struct random random;
+    unsigned sweep_next; /* which of its shards the next sweep begins with */
     unsigned span_depth; /* > 0: `held` shards are locked until it is 0 again */
     uint64_t held[MEMENTO_SHARDS_MAX / 64];
     /* Counters, written by the owner only, read by INFO from other threads. */

@@ -1,5 +1,6 @@
 /* whole.c - what concerns all keys: flush, swap, count, scan, a random key, expiry. */
 #include "base/check.h"
+#include "base/counter.h"
 #include "engine/engine.h"
 #include "engine/watch.h"
 
@@ -35,6 +36,7 @@ void engine_flush(struct writer *writer, int database) UNCHECKED_LOCKING
 {
     struct engine *engine = writer->engine;
     engine_lock_all(writer); /* nobody sees some shards emptied and others not */
+    counter_add(&writer->changes, 1);
     int db = database < 0 ? -1 : physical(engine, (unsigned)database);
     for (unsigned i = 0; i < engine->keyspace.shard_count; i++) {
         struct shard *shard = &engine->keyspace.shards[i];
@@ -150,18 +152,23 @@ bool engine_sweep(struct writer *writer, unsigned index, unsigned step,
                   size_t budget) UNCHECKED_LOCKING
 {
     struct keyspace *keyspace = &writer->engine->keyspace;
-    bool more_anywhere = false;
-    size_t removed_in_all = 0;
-    for (unsigned i = index; i < keyspace->shard_count; i += step) {
-        struct shard *shard = &keyspace->shards[i];
-        bool more = false;
+    unsigned mine = (keyspace->shard_count - index + step - 1) / step;
+    size_t removed = 0;
+    bool more = false;
+    for (unsigned i = 0; i < mine && removed < budget; i++) {
+        unsigned turn = (writer->sweep_next + i) % mine;
+        struct shard *shard = &keyspace->shards[index + turn * step];
+        bool more_here = false;
         shard_lock(shard);
-        removed_in_all += shard_expire(shard, writer->now_ms, budget, NULL, NULL, &more);
+        removed +=
+            shard_expire(shard, writer->now_ms, budget - removed, NULL, NULL, &more_here);
         shard_unlock(shard);
-        more_anywhere = more_anywhere || more;
+        more = more || more_here;
+        if (removed >= budget) {
+            writer->sweep_next = turn; /* the next sweep begins where this one stopped */
+            more = true;
+        }
     }
-    uint64_t expired = atomic_load_explicit(&writer->expired, memory_order_relaxed);
-    atomic_store_explicit(&writer->expired, expired + removed_in_all,
-                          memory_order_relaxed);
-    return more_anywhere;
+    counter_add(&writer->expired, removed);
+    return more;
 }

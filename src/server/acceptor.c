@@ -1,6 +1,7 @@
 /* acceptor.c - listening and accepting; see acceptor.h. */
 #include "server/acceptor.h"
 
+#include "base/clock.h"
 #include "base/os.h"
 #include "base/socket.h"
 #include "base/trace.h"
@@ -171,9 +172,20 @@ void acceptor_close(struct acceptor *acceptor)
 
 /* ---- accepting ---- */
 
-static void refuse(struct acceptor *acceptor, int fd)
+static void trace_refusal(struct acceptor *acceptor, const char *why)
+{
+    int64_t now_ms = (int64_t)(clock_monotonic_ns() / 1000000);
+    if (acceptor->refusal_traced_ms == 0 ||
+        now_ms - acceptor->refusal_traced_ms >= 1000) {
+        acceptor->refusal_traced_ms = now_ms;
+        trace_warning("a client was refused: %s", why);
+    }
+}
+
+static void refuse(struct acceptor *acceptor, int fd, const char *why)
 {
     static const char answer[] = "-ERR max number of clients reached\r\n";
+    trace_refusal(acceptor, why);
     /* Whether the client takes it or not, it is closed. */
     if (os_send(fd, answer, sizeof(answer) - 1) < 0) {
         trace_debug("a refused client did not take its answer");
@@ -212,7 +224,7 @@ static void hand_over(struct acceptor *acceptor, int fd)
     if (mailbox_post(&worker->mailbox, mail) != MEMENTO_OK) {
         atomic_fetch_sub_explicit(&worker->counters.connections, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&server->clients.count, 1, memory_order_relaxed);
-        refuse(acceptor, fd);
+        refuse(acceptor, fd, "its worker has no room for news");
     }
 }
 
@@ -226,9 +238,9 @@ static void refuse_without_descriptors(struct acceptor *acceptor, int listener)
     }
     int fd = os_accept(listener, NULL, NULL);
     if (fd >= 0) {
-        trace_warning("no file descriptor left: a client was refused; raise the limit "
-                      "(ulimit -n) or lower maxclients");
-        refuse(acceptor, fd);
+        refuse(acceptor, fd,
+               "no file descriptor is left: raise the limit (ulimit -n) or "
+               "lower maxclients");
     }
     acceptor->reserve_fd = os_open("/dev/null", O_RDONLY, 0);
 }
@@ -248,7 +260,7 @@ void acceptor_accept(struct acceptor *acceptor, int listener)
         uint64_t open =
             atomic_load_explicit(&server->clients.count, memory_order_relaxed);
         if (open >= (uint64_t)config_number(&server->config, OPTION_MAXCLIENTS)) {
-            refuse(acceptor, fd);
+            refuse(acceptor, fd, "there are maxclients already");
         } else {
             hand_over(acceptor, fd);
         }

@@ -16,8 +16,9 @@ struct acceptor {
     int listeners[LISTENERS_MAX];
     unsigned count;
     int reserve_fd; /* given up for a moment when no descriptor is left: see acceptor_accept */
-    struct buf unix_path; /* to be removed at the end */
-    struct buf described; /* "127.0.0.1:6737 [::1]:6737", for the operator */
+    int64_t refusal_traced_ms; /* refusals are traced once a second */
+    struct buf unix_path;      /* to be removed at the end */
+    struct buf described;      /* "127.0.0.1:6737 [::1]:6737", for the operator */
 };
 
 /* Opens every listener that the configuration names. ERR_IO with `error` for people. */

@@ -3,6 +3,7 @@
 #include <memento/version.h>
 
 #include "base/number.h"
+#include "base/trace.h"
 #include "command/handlers.h"
 #include "command/transaction.h"
 #include "server/client_names.h"
@@ -23,6 +24,8 @@ static bool authenticate(struct call *call, struct bytes user, struct bytes pass
     bool is_right = config_secret_is(config, OPTION_REQUIREPASS, password);
     bool is_known = bytes_equal(user, BYTES("default"));
     if (!is_known || (!is_right && config_has_secret(config, OPTION_REQUIREPASS))) {
+        trace_warning("client %llu: wrong password",
+                      (unsigned long long)call->session->id);
         reply_error(call->reply, wrong_password);
         return false;
     }

@@ -1,6 +1,8 @@
 /* config.c - the values of the options: from text, to text; see config.h. */
 #include "server/config.h"
 
+#include <memento/limits.h>
+
 #include "base/nearest.h"
 #include "base/number.h"
 #include "base/trace.h"

@@ -2,13 +2,16 @@
 #include "server/connection.h"
 
 #include "base/check.h"
+#include "base/counter.h"
 #include "base/heap.h"
 #include "base/os.h"
+#include "base/trace.h"
 #include "command/transaction.h"
 #include "server/server.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/epoll.h>
 
 /* Parts of one writev: the kernel takes up to IOV_MAX, more than this gains nothing. */
 #define PARTS_MAX 64
@@ -244,4 +247,69 @@ bool connection_send(struct connection *connection, const struct part *parts,
         return true;
     }
     return keep_parts(connection, parts, count, sent) && alive;
+}
+
+/* ---- after it was served ---- */
+
+/* What epoll has to tell about this connection from now on. */
+static void watch_events(struct connection *connection)
+{
+    uint32_t events = (connection->input_ended ? 0 : (uint32_t)EPOLLIN) |
+                      (connection->unsent_first != NULL ? (uint32_t)EPOLLOUT : 0);
+    if (LIKELY(events == connection->epoll_events)) {
+        return;
+    }
+    if (os_epoll_ctl(connection->worker->epoll, EPOLL_CTL_MOD, connection->fd, events,
+                     connection) != 0) {
+        worker_doom(connection);
+    }
+    connection->epoll_events = events;
+}
+
+bool connection_is_within_limit(struct connection *connection)
+{
+    struct worker *worker = connection->worker;
+    uint64_t limit =
+        (uint64_t)config_number(&worker->server->config, OPTION_CLIENT_OUTPUT_LIMIT);
+    if (LIKELY(connection->unsent_bytes + connection->pinned_bytes <= limit) ||
+        connection_unsent_cost(connection) <= limit) {
+        return true;
+    }
+    counter_add(&worker->counters.clients_cut, 1);
+    trace_warning(
+        "client %llu: %zu bytes of replies unread, over client-output-limit: cut",
+        (unsigned long long)connection->session.id, connection->unsent_bytes);
+    worker_doom(connection);
+    return false;
+}
+
+static inline void show(_Atomic uint64_t *shown, uint64_t value)
+{
+    atomic_store_explicit(shown, value, memory_order_relaxed);
+}
+
+void connection_settle(struct connection *connection)
+{
+    if (UNLIKELY(connection->is_closing)) {
+        return;
+    }
+    if (UNLIKELY(connection->session.close_after_reply)) {
+        connection->input_ended = true;
+        connection->has_waiting = false;
+        list_remove(&connection->of_waiting);
+    }
+    if (UNLIKELY(connection->unsent_first != NULL)) {
+        if (!connection_is_within_limit(connection)) {
+            return;
+        }
+    } else if (UNLIKELY(connection->input_ended && !connection->has_waiting)) {
+        worker_doom(connection);
+        return;
+    }
+    show(&connection->shown.in_bytes, connection->in.len);
+    show(&connection->shown.in_free_bytes, connection->in.cap - connection->in.len);
+    show(&connection->shown.unsent_bytes, connection->unsent_bytes);
+    show(&connection->shown.queued, connection->session.queue_count);
+    show(&connection->shown.queued_bytes, connection->session.queue_bytes);
+    watch_events(connection);
 }

@@ -86,6 +86,10 @@ struct part {
 bool connection_send(struct connection *connection, const struct part *parts,
                      size_t count);
 
+/* Ends a client whose unread replies cost more than client-output-limit; false then. A large
+ * value that a key still holds costs nothing, so those are told apart when it matters. */
+bool connection_is_within_limit(struct connection *connection);
+
 /* After a connection has been served: closes it when it is done with, cuts it when it is over
  * its output limit, tells epoll what to wait for. */
 void connection_settle(struct connection *connection);

@@ -1,4 +1,5 @@
 /* gather.c - phase 1 of a turn: bytes from sockets become parsed requests; see batch.h. */
+#include "base/counter.h"
 #include "base/heap.h"
 #include "base/os.h"
 #include "base/trace.h"

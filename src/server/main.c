@@ -227,9 +227,16 @@ static void stop_workers(struct server *server)
     heap_free(server->workers);
 }
 
-static int complain(const char *what, struct buf *error)
+/* To the terminal, and to the trace file if there is one. */
+static int complain(struct server *server, const char *what, struct buf *error)
 {
-    trace_error("%s%s", what, buf_c_string(error));
+    struct buf path;
+    buf_init(&path);
+    config_text(&server->config, OPTION_LOGFILE, &path);
+    if (path.len > 0) {
+        trace_error("%s%s", what, buf_c_string(error));
+    }
+    buf_fini(&path);
     fprintf(stderr, "memento-server: %s%s\n", what, buf_c_string(error));
     return EXIT_FAILURE;
 }
@@ -242,24 +249,24 @@ static int run(struct server *server)
     int result = EXIT_FAILURE;
     int signals = process_prepare();
     if (signals < 0 || mailbox_init(&server->main_mailbox, 16) != MEMENTO_OK) {
-        return complain("cannot prepare the process: out of descriptors or memory",
-                        &error);
+        return complain(
+            server, "cannot prepare the process: out of descriptors or memory", &error);
     }
     fit_descriptors(server);
     if (acceptor_open(&acceptor, server, &error) != MEMENTO_OK) {
-        result = complain("", &error);
+        result = complain(server, "", &error);
     } else if (name_this_run(server) != MEMENTO_OK ||
                start_keyspace(server) != MEMENTO_OK ||
                start_workers(server) != MEMENTO_OK) {
         /* Threads may be running: leaving the process is the clean way out. */
-        complain("cannot start: out of memory or threads", &error);
+        complain(server, "cannot start: out of memory or threads", &error);
         acceptor_close(&acceptor);
         exit(EXIT_FAILURE);
     } else {
         announce(server, &acceptor);
         result = serve(server, &acceptor, signals) ? EXIT_SUCCESS : EXIT_FAILURE;
         if (result != EXIT_SUCCESS) {
-            complain("cannot wait for clients: epoll failed", &error);
+            complain(server, "cannot wait for clients: epoll failed", &error);
             exit(EXIT_FAILURE); /* the workers still use what would be freed below */
         }
         trace_info("stopping: answering what has arrived");

@@ -36,9 +36,8 @@ static bool read_shutdown(const struct call *call, struct shutdown *wish)
     return !(wish->abort && others) && !(wish->save && wish->nosave);
 }
 
-/* There is nothing to save and nobody to wait for, so SAVE, NOSAVE, NOW and FORCE all mean the
- * same, and no shutdown can ever be found in progress. The end of the connection is the
- * answer, as in Redis. */
+/* There is nobody to wait for, so NOSAVE, NOW and FORCE all mean the same, and no shutdown can
+ * ever be found in progress. The end of the connection is the answer, as in Redis. */
 void command_shutdown(struct call *call)
 {
     struct shutdown wish;
@@ -46,6 +45,10 @@ void command_shutdown(struct call *call)
         call_syntax_error(call);
     } else if (wish.abort) {
         reply_error(call->reply, "ERR No shutdown in progress.");
+    } else if (wish.save) {
+        reply_error(call->reply,
+                    "ERR nothing can be saved: the data lives in memory only. "
+                    "SHUTDOWN NOSAVE ends the server and loses it");
     } else {
         trace_info("client %llu: SHUTDOWN", (unsigned long long)call->session->id);
         call->session->close_after_reply = true;

@@ -1,18 +1,9 @@
 /* turn.c - phases 2 to 5 of a turn: prefetch, execute, commit, answer; see batch.h. */
-#include "base/check.h"
+#include "base/counter.h"
 #include "base/heap.h"
-#include "base/os.h"
 #include "base/trace.h"
 #include "server/batch.h"
 #include "server/server.h"
-
-#include <sys/epoll.h>
-
-static inline void count(_Atomic uint64_t *counter, uint64_t more)
-{
-    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, now + more, memory_order_relaxed);
-}
 
 /* ---- 2 prefetch ---- */
 
@@ -66,75 +57,12 @@ static bool send_share(struct worker *worker, const struct share *share, size_t 
     return connection_send(share->connection, parts, count) && alive;
 }
 
-/* What epoll has to tell about this connection from now on. */
-static void watch_events(struct connection *connection)
-{
-    uint32_t events = (connection->input_ended ? 0 : (uint32_t)EPOLLIN) |
-                      (connection->unsent_first != NULL ? (uint32_t)EPOLLOUT : 0);
-    if (LIKELY(events == connection->epoll_events)) {
-        return;
-    }
-    if (os_epoll_ctl(connection->worker->epoll, EPOLL_CTL_MOD, connection->fd, events,
-                     connection) != 0) {
-        worker_doom(connection);
-    }
-    connection->epoll_events = events;
-}
-
-/* Ends a client whose unread replies cost more than it may have; false then. A large value that
- * a key still holds costs nothing, so those are told apart when they could tip the balance. */
-static bool is_within_limit(struct connection *connection)
-{
-    struct worker *worker = connection->worker;
-    uint64_t limit =
-        (uint64_t)config_number(&worker->server->config, OPTION_CLIENT_OUTPUT_LIMIT);
-    if (LIKELY(connection->unsent_bytes + connection->pinned_bytes <= limit) ||
-        connection_unsent_cost(connection) <= limit) {
-        return true;
-    }
-    count(&worker->counters.clients_cut, 1);
-    trace_warning(
-        "client %llu: %zu bytes of replies unread, over client-output-limit: cut",
-        (unsigned long long)connection->session.id, connection->unsent_bytes);
-    worker_doom(connection);
-    return false;
-}
-
-static inline void show(_Atomic uint64_t *shown, uint64_t value)
-{
-    atomic_store_explicit(shown, value, memory_order_relaxed);
-}
-
-void connection_settle(struct connection *connection)
-{
-    if (UNLIKELY(connection->is_closing)) {
-        return;
-    }
-    if (UNLIKELY(connection->session.close_after_reply)) {
-        connection->input_ended = true;
-        connection->has_waiting = false;
-        list_remove(&connection->of_waiting);
-    }
-    if (UNLIKELY(connection->unsent_first != NULL)) {
-        if (!is_within_limit(connection)) {
-            return;
-        }
-    } else if (UNLIKELY(connection->input_ended && !connection->has_waiting)) {
-        worker_doom(connection);
-        return;
-    }
-    show(&connection->shown.in_bytes, connection->in.len);
-    show(&connection->shown.in_free_bytes, connection->in.cap - connection->in.len);
-    show(&connection->shown.unsent_bytes, connection->unsent_bytes);
-    watch_events(connection);
-}
-
 /* Sends the output of shares [first, last], the last one's up to now. */
 static void answer(struct worker *worker, size_t first, size_t last)
 {
     struct batch *batch = worker->batch;
-    count(&worker->counters.output_bytes,
-          worker->output.len + worker->reply.pinned_bytes);
+    counter_add(&worker->counters.output_bytes,
+                worker->output.len + worker->reply.pinned_bytes);
     for (size_t i = first; i <= last; i++) {
         struct share *share = &batch->shares[i];
         bool is_last = i == last;
@@ -166,7 +94,7 @@ static COLD void reply_failed(struct worker *worker, struct share *share)
     }
     output->len = share->output_from;
     output->failed = false;
-    count(&worker->counters.clients_cut, 1);
+    counter_add(&worker->counters.clients_cut, 1);
     worker_doom(share->connection);
 }
 
@@ -197,7 +125,7 @@ static void publish(struct worker *worker, struct share *share)
     struct session *session = &connection->session;
     const struct parsed *last =
         &worker->batch->requests[share->first_request + share->request_count - 1];
-    count(&connection->commands, share->request_count);
+    counter_add(&connection->commands, share->request_count);
     atomic_store_explicit(&connection->last_row, last->row, memory_order_relaxed);
     atomic_store_explicit(&connection->database, session->database, memory_order_relaxed);
     atomic_store_explicit(&connection->dialect, (uint8_t)session->dialect,
@@ -229,12 +157,12 @@ static void execute_batch(struct worker *worker)
                 unanswered = i;
                 share->output_from = 0;
                 share->pins_from = 0;
-                (void)is_within_limit(share->connection);
+                (void)connection_is_within_limit(share->connection);
             }
         }
         publish(worker, share);
     }
-    count(&worker->counters.commands, batch->request_count);
+    counter_add(&worker->counters.commands, batch->request_count);
     answer(worker, unanswered, batch->share_count - 1);
 }
 
@@ -250,8 +178,6 @@ static void finish_share(struct share *share)
         buf_fini(&connection->in);
         buf_init(&connection->in);
     }
-    show(&connection->shown.queued, connection->session.queue_count);
-    show(&connection->shown.queued_bytes, connection->session.queue_bytes);
     connection_settle(connection);
 }
 
@@ -285,7 +211,7 @@ void batch_run(struct worker *worker)
             (size_t)config_number(&worker->server->config, OPTION_CLIENT_OUTPUT_LIMIT) +
             BATCH_OUTPUT_BYTES;
         execute_batch(worker);
-        count(&worker->counters.errors, worker->reply.errors);
+        counter_add(&worker->counters.errors, worker->reply.errors);
         for (size_t i = 0; i < batch->share_count; i++) {
             finish_share(&batch->shares[i]);
         }

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/os.h"
 #include "base/socket.h"
 #include "base/trace.h"
@@ -15,8 +16,8 @@
 
 #define EVENTS_MAX       512
 #define MAILBOX_CAPACITY 4096
-/* Due keys removed in one turn of one shard, so that a turn stays short. */
-#define SWEEP_BUDGET 128
+/* Due keys removed in one turn, so that it stays short. */
+#define SWEEP_BUDGET 1024
 /* Half a tick of the wheel: a key is gone at most a tick and this after its deadline. */
 #define SWEEP_MS (EXPIRY_TICK_MS / 2)
 /* How long a stopping worker waits for slow readers. */
@@ -279,8 +280,7 @@ static void note_turn(struct worker *worker, uint64_t began_ns, uint64_t cpu_beg
                                   memory_order_relaxed);
         }
     }
-    uint64_t turns = atomic_load_explicit(&counters->turns, memory_order_relaxed);
-    atomic_store_explicit(&counters->turns, turns + 1, memory_order_relaxed);
+    counter_add(&counters->turns, 1);
 }
 
 /* One turn; false when nothing was ready and nothing waited. */

@@ -4,7 +4,7 @@
  * databases live in different places.
  *
  *   bits 63..52  shard      (the top bits; as many as the keyspace has shards for)
- *   bits 51..39  tag        (13 bits, kept beside the reference in the bucket)
+ *   bits 50..39  tag        (12 bits, kept beside the reference in the bucket)
  *   bits 38..0   bucket     (the low bits, as many as the table has buckets for)
  */
 #pragma once
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define KEY_TAG_SHIFT   39
-#define KEY_TAG_BITS    13
+#define KEY_TAG_BITS    12
 #define KEY_BUCKET_BITS 39
 
 struct key {

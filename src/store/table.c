@@ -21,7 +21,6 @@
 #define DIRECTORY_BYTES     (2u << 20)
 #define DIRECTORY_RUNS      (DIRECTORY_BYTES / sizeof(uint32_t))
 #define TAG_SHIFT           4
-#define TAG_BITS            12
 #define HIGH_INDEX_MASK     ((1u << TAG_SHIFT) - 1)
 #define ALL_SLOTS           ((1u << BUCKET_SLOTS) - 1)
 #define OVERFLOW_PREFETCHED 2 /* lines: a chain being changed could lead in a circle */
@@ -35,13 +34,7 @@
 static_assert(sizeof(struct bucket) == LINE_BYTES && LINE_BYTES == SLAB_LINE_BYTES,
               "a bucket is a cache line");
 static_assert(offsetof(struct bucket, high) % 8 == 0, "tags are loaded as words");
-static_assert(TAG_BITS <= KEY_TAG_BITS, "the tag is a part of the hash's tag bits");
-static_assert(INDEX_BITS + TAG_BITS == 48, "a reference is 6 bytes");
-
-static ALWAYS_INLINE uint32_t tag_of(uint64_t hash)
-{
-    return (uint32_t)(hash >> KEY_TAG_SHIFT) & ((1u << TAG_BITS) - 1);
-}
+static_assert(INDEX_BITS + KEY_TAG_BITS == 48, "a reference is 6 bytes");
 
 /* The bucket of a hash when there are `buckets` of them: as many low bits as the lower power
  * of two has, and one more for those that are split already. */
@@ -228,7 +221,7 @@ void table_clear(struct table *table)
 bool table_find(const struct table *table, const struct key *key,
                 struct table_place *place)
 {
-    uint32_t tag = tag_of(key->hash);
+    uint32_t tag = key_tag(key->hash);
     struct bucket *line = bucket_line(table, bucket_of(key->hash, table->buckets));
     do {
         for (unsigned matches = line_match(line, tag); matches != 0;
@@ -462,7 +455,7 @@ enum memento_status table_insert(struct table *table, uint64_t hash, uint64_t in
         line = added;
         slot = 0;
     }
-    slot_set(line, slot, index, tag_of(hash));
+    slot_set(line, slot, index, key_tag(hash));
     table->count++;
     if (table->count > table->buckets * TABLE_LOAD_MAX) {
         table_split(table);
@@ -559,7 +552,7 @@ static ALWAYS_INLINE const struct bucket *line_next_unlocked(const struct table 
 bool table_prefetch_entry(const struct table *table, uint64_t hash)
 {
     const struct bucket *line = bucket_line_unlocked(table, hash);
-    if (LIKELY(prefetch_match(table, line, tag_of(hash)))) {
+    if (LIKELY(prefetch_match(table, line, key_tag(hash)))) {
         return false;
     }
     line = line_next_unlocked(table, line);
@@ -574,7 +567,7 @@ void table_prefetch_overflow(const struct table *table, uint64_t hash)
     const struct bucket *line =
         line_next_unlocked(table, bucket_line_unlocked(table, hash));
     for (unsigned i = 0; i < OVERFLOW_PREFETCHED && line != NULL; i++) {
-        if (prefetch_match(table, line, tag_of(hash))) {
+        if (prefetch_match(table, line, key_tag(hash))) {
             return;
         }
         line = line_next_unlocked(table, line);
@@ -650,7 +643,7 @@ void table_visit_bucket(const struct table *table, uint64_t bucket, table_visit 
 
 uint32_t table_mark(uint64_t hash)
 {
-    return ((uint32_t)hash & MARK_BUCKET_MASK) | (tag_of(hash) & MARK_TAG_MASK)
+    return ((uint32_t)hash & MARK_BUCKET_MASK) | (key_tag(hash) & MARK_TAG_MASK)
                                                      << MARK_BUCKET_BITS;
 }
 
@@ -725,7 +718,7 @@ void table_verify(const struct table *table)
                     uint64_t hash = entry_hash(table->base + (index << INDEX_UNIT_SHIFT),
                                                table->seed);
                     CHECK(bucket_of(hash, table->buckets) == bucket);
-                    CHECK(tag_of(hash) == slot_tag(line, slot));
+                    CHECK(key_tag(hash) == slot_tag(line, slot));
                 }
             }
             count += used;

@@ -537,7 +537,7 @@ def case_lines_are_answered_in_lines(arguments):
 
 
 def case_shutdown_ends_the_server_without_an_answer(arguments):
-    for words in ((), ('NOSAVE',), ('SAVE',), ('NOW', 'FORCE')):
+    for words in ((), ('NOSAVE',), ('NOW', 'FORCE')):
         with Server(arguments.server) as one:
             client = one.client()
             client.send('SET', 'a', '1')

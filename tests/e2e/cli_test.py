@@ -2,7 +2,8 @@
 """memento-cli as people and scripts use it: in a pseudo-terminal, in pipes, one command at a
 time, against a real server and against one that lies.
 
-    tests/e2e/cli_test.py --server build/bin/memento-server --cli build/bin/memento-cli
+    tests/e2e/cli_test.py --server build/release/bin/memento-server \\
+        --cli build/release/bin/memento-cli
 
 A server whose name has "redis" in it is started with Redis' options.
 """
@@ -392,11 +393,54 @@ class Scripts(Case):
 
     def test_bad_usage_is_status_2(self):
         for arguments in (['--nosuch'], ['-p', '0'], ['-p', '65536'], ['-p', 'x'], ['-n', '-1'],
-                          ['-a'], ['somehost', 'noport'], ['--pipe', 'GET', 'a'], ['-x']):
+                          ['-a'], ['127.0.0.1', '6737x'], ['--pipe', 'GET', 'a'], ['-x']):
             got = self.run_cli(*arguments)
             self.assertEqual(got.returncode, 2, arguments)
             self.assertEqual(got.stdout, b'', arguments)
             self.assertIn(b'--help', got.stderr, arguments)
+
+    def without_a_place(self, *arguments):
+        """None of -h, -p, -s, -n."""
+        return subprocess.run([OPTIONS.cli] + list(arguments), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                              env=environment(self.home))
+
+    def test_a_mistyped_command_is_no_host(self):
+        for words, text in (
+                (['pingg'], b"no command 'pingg'; did you mean PING? "
+                            b"(a host: memento-cli -h pingg)"),
+                (['GTE', 'a'], b"no command 'GTE'; did you mean GET? (a host: "),
+                (['monitor'], b"no command 'monitor'; -p 6737 sends it all the same "
+                              b"(a host: memento-cli -h monitor)"),
+                (['sort', 'k'], b"no command 'sort'; "), (['--raw', 'save'], b"no command 'save'; "),
+                (['--pipe', 'database1'], b"(a host: memento-cli -h database1)")):
+            got = self.without_a_place(*words)
+            self.assertEqual((got.returncode, got.stdout), (2, b''), words)
+            self.assertIn(text, got.stderr, words)
+            self.assertEqual(got.stderr.count(b'\n'), 1, words)
+        got = self.without_a_place('somehost', '65536')
+        self.assertEqual((got.returncode, got.stdout), (2, b''))
+        self.assertIn(b'as it would be a host, 65536 is no port', got.stderr)
+
+    def test_any_word_is_sent_to_a_server_that_is_named(self):
+        server = self.fake(lambda words: b'+%s\r\n' % b' '.join(words))
+        port = str(server.port)
+        for place in (['-p', port], ['-h', '127.0.0.1', '-p', port], ['127.0.0.1', port],
+                      ['-p', port, 'localhost'], ['-p', port, '127.0.0.1']):
+            for words in (['sort', 'k'], ['lindex', 'k', '0'], ['pingg']):
+                got = self.without_a_place(*place, *words)
+                self.assertEqual(got.stdout.decode(), ' '.join(words) + '\n', place)
+        got = self.without_a_place('-p', port, 'lolwut', '5')      # 5 is no port here
+        self.assertEqual(got.stdout, b'lolwut 5\n')
+
+    def test_a_host_has_a_dot_a_colon_or_a_port(self):
+        port = str(free_port())
+        for words, address in ((['localhost', port], b'localhost:'), (['::1', port], b'[::1]:'),
+                               (['nowhere.invalid', port], b'nowhere.invalid:'),
+                               (['no-such-host', port], b'no-such-host:')):
+            got = self.without_a_place(*words, 'PING')
+            self.assertEqual((got.returncode, got.stdout), (1, b''), words)
+            self.assertIn(b'Could not connect to ' + address + port.encode(), got.stderr, words)
 
     def test_a_mistyped_option_is_guessed(self):
         self.assertIn(b'did you mean --pipe?', self.run_cli('--piep').stderr)
@@ -441,7 +485,13 @@ class Scripts(Case):
             self.assertIn(b'  ' + option + b' ', usage.stdout)
         self.assertIn(b'GETP', self.run_cli('help', port=port).stdout)
         self.assertIn(b'SET key value', self.run_cli('help', 'set', port=port).stdout)
-        self.assertEqual(self.run_cli('help', 'gte', port=port).returncode, 1)
+        got = self.run_cli('help', 'gte', port=port)
+        self.assertEqual((got.returncode, got.stdout),
+                         (1, b'There is no command "gte"; did you mean get? '
+                             b'Type help to print the command list.\n'))
+        self.assertEqual(self.run_cli('help', 'nothingnear', port=port).stdout,
+                         b'There is no command "nothingnear". '
+                         b'Type help to print the command list.\n')
 
     def test_an_unfinished_or_foreign_reply_is_status_1(self):
         for answer in (b'$10\r\nhalf', b'HTTP/1.1 400 Bad Request\r\n\r\n',

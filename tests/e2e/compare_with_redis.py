@@ -545,7 +545,7 @@ def keys_of(request):
 
 
 def find_server():
-    for place in ('build/bin', 'build'):
+    for place in ('build/release/bin', 'build/check/bin'):
         path = os.path.join(ROOT, place, 'memento-server')
         if os.access(path, os.X_OK):
             return path
