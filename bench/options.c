@@ -4,6 +4,7 @@
 #include <memento/version.h>
 
 #include "base/bytes.h"
+#include "base/nearest.h"
 #include "base/number.h"
 
 #include <getopt.h>
@@ -285,9 +286,11 @@ static bool take_positionals(struct options *options, int argc, char **argv)
     return parse_count(row_of('p'), argv[1], &options->port);
 }
 
-/* The tables getopt wants, made from the rows. */
-static void fill_getopt(struct option longs[ROWS + 1], char letters[2 * ROWS + 1])
+/* The tables getopt wants, made from the rows. The colon in front makes it tell a missing
+ * argument from an unknown option. */
+static void fill_getopt(struct option longs[ROWS + 1], char letters[2 * ROWS + 2])
 {
+    *letters++ = ':';
     for (size_t i = 0; i < ROWS; i++) {
         bool takes = rows[i].argument != NULL;
         longs[i] = (struct option){.name = rows[i].name,
@@ -302,6 +305,41 @@ static void fill_getopt(struct option longs[ROWS + 1], char letters[2 * ROWS + 1
     }
     longs[ROWS] = (struct option){0};
     *letters = '\0';
+}
+
+static bool refuse_unknown(struct bytes given)
+{
+    const char *names[ROWS];
+    for (size_t i = 0; i < ROWS; i++) {
+        names[i] = rows[i].name;
+    }
+    struct bytes name = bytes_of(given.data + 2, given.len - 2);
+    const char *nearest = nearest_name(name, names, ROWS);
+    fprintf(stderr, "memento-benchmark: unknown option %.*s", (int)given.len, given.data);
+    if (nearest != NULL) {
+        fprintf(stderr, ", did you mean --%s?", nearest);
+    }
+    fputs("; memento-benchmark --help says more\n", stderr);
+    return false;
+}
+
+/* What getopt could not take: `given` is the word it has read last, optopt the option's
+ * code where it knows one. */
+static bool refuse_option(int code, const char *given)
+{
+    if (optopt == 0) {
+        return refuse_unknown(bytes_of(given, strcspn(given, "=")));
+    }
+    const struct row *row = row_of(optopt);
+    if (row == NULL) {
+        fprintf(stderr, "memento-benchmark: unknown option -%c", optopt);
+    } else if (code == ':') {
+        fprintf(stderr, "memento-benchmark: --%s needs a %s", row->name, row->argument);
+    } else {
+        fprintf(stderr, "memento-benchmark: --%s takes no value", row->name);
+    }
+    fputs("; memento-benchmark --help says more\n", stderr);
+    return false;
 }
 
 bool options_parse(struct options *options, int argc, char **argv, int *exit_code)
@@ -322,16 +360,16 @@ bool options_parse(struct options *options, int argc, char **argv, int *exit_cod
                                 .requests = 100000,
                                 .seed = 1};
     struct option longs[ROWS + 1];
-    char letters[2 * ROWS + 1];
+    char letters[2 * ROWS + 2];
     fill_getopt(longs, letters);
 
     bool has_requests = false;
     *exit_code = 2;
+    opterr = 0; /* refusals are worded here */
     for (int code; (code = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
         const struct row *row = row_of(code);
         if (row == NULL) {
-            fprintf(stderr, "Try 'memento-benchmark --help'.\n");
-            return false;
+            return refuse_option(code, argv[optind - 1]);
         }
         if (row->kind == KIND_HELP || row->kind == KIND_VERSION) {
             *exit_code = 0;

@@ -1,4 +1,4 @@
-/* clock.h - the time, and the only place that asks for it.
+/* clock.h - the time, and the place that asks for it.
  *
  * Deadlines and creation times are wall-clock milliseconds since 1970, so that they
  * survive a restart. Durations are measured with the monotonic clock. Tests own both. */

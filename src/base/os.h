@@ -1,4 +1,5 @@
-/* os.h - the shim: every effect on the world outside goes through here.
+/* os.h - the shim: what can fail in the world outside goes through here (README.md names the few
+ * calls that do not).
  *
  * In production each function is the system call of the same name (EINTR retried where
  * that is safe). A test can make the nth call of a kind fail with an errno, and can own

@@ -1,4 +1,4 @@
-/* Values that are numbers: Redis' commands and the seed's. */
+/* Values that are numbers: Redis' commands and memento's own. */
 #define FIXTURE_STRINGS_ONLY
 #include "command/fixture.h"
 

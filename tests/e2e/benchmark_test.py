@@ -391,6 +391,18 @@ def case_a_senseless_command_line_is_refused(arguments):
         check_equal(done.stdout, b'', 'stdout of %s' % words)
 
 
+def case_an_unknown_option_is_answered_with_the_nearest(arguments):
+    for words, text in (
+            (['--pipelien', '5'], b'unknown option --pipelien, did you mean --pipeline?'),
+            (['--verfy=1'], b'unknown option --verfy, did you mean --verify?'),
+            (['--nonsense'], b'unknown option --nonsense; '), (['-Z'], b'unknown option -Z; '),
+            (['-c'], b'--connections needs a N; '), (['--load=1'], b'--load takes no value; ')):
+        done = run([arguments.benchmark, *words])
+        check_equal(done.returncode, 2, 'exit status of %s' % words)
+        check(done.stderr.startswith(b'memento-benchmark: ' + text), '%s: %s', words, done.stderr)
+        check_equal(done.stderr.count(b'\n'), 1, 'lines for %s' % words)
+
+
 def case_help_names_every_option(arguments):
     done = run([arguments.benchmark, '--help'])
     check_equal(done.returncode, 0, 'exit status')
