@@ -11,6 +11,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 
@@ -20,6 +21,9 @@
 #define SWEEP_BUDGET 1024
 /* Half a tick of the wheel: a key is gone at most a tick and this after its deadline. */
 #define SWEEP_MS (EXPIRY_TICK_MS / 2)
+/* See let_clients_run: a turn is thin when fewer sockets than this were ready, though the worker
+ * has at least twice as many. */
+#define THIN_TURN 8
 /* How long a stopping worker waits for slow readers. */
 #define DRAIN_MS 2000
 
@@ -283,12 +287,28 @@ static void note_turn(struct worker *worker, uint64_t began_ns, uint64_t cpu_beg
     counter_add(&counters->turns, 1);
 }
 
+/* When clients and workers share cores, a worker that sleeps is woken by the first request that
+ * comes and takes the core from the client that was about to send more: many turns, each of them
+ * for two or three requests. Letting others run first makes the turns larger, which costs less a
+ * request and serves more of them. On a core of its own a worker comes straight back. */
+static void let_clients_run(const struct worker *worker)
+{
+    uint64_t connections =
+        atomic_load_explicit(&worker->counters.connections, memory_order_relaxed);
+    if (worker->ready_last > 0 && worker->ready_last < THIN_TURN &&
+        connections >= 2 * THIN_TURN) {
+        sched_yield();
+    }
+}
+
 /* One turn; false when nothing was ready and nothing waited. */
 static bool turn(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_MAX];
+    let_clients_run(worker);
     int ready = os_epoll_wait(worker->epoll, events, EVENTS_MAX, timeout_ms);
     CHECK(ready >= 0 || errno == EINTR);
+    worker->ready_last = ready;
 
     uint64_t began_ns = clock_monotonic_ns();
     bool measure = config_number(&worker->server->config, OPTION_MEASURE_TURNS) != 0;

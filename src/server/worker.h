@@ -60,6 +60,7 @@ struct worker {
     struct list doomed;      /* is_closing, destroyed at the end of the turn */
     bool is_stopping;
     int64_t monotonic_ms; /* at the beginning of the turn */
+    int ready_last;       /* sockets of the last turn */
     int64_t next_timeout_check_ms;
     int64_t next_sweep_ms;
     struct worker_counters counters CACHE_ALIGNED;
