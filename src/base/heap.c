@@ -152,11 +152,6 @@ void heap_unreserve(void *base, size_t size)
     }
 }
 
-void heap_advise_huge(void *base, size_t size)
-{
-    (void)madvise(base, size, MADV_HUGEPAGE);
-}
-
 /* Adds nothing to one byte of each page: the page comes, its content stays, and whoever
  * writes to the same byte at this moment loses nothing. */
 static void touch_pages(char *base, size_t size)

@@ -29,8 +29,6 @@ size_t heap_bytes_used(void);
  * when refused. `size` is a multiple of 2 MiB; the result is aligned to 2 MiB. */
 MUST_USE void *heap_reserve(size_t size);
 void heap_unreserve(void *base, size_t size);
-/* Asks for huge pages behind [base, base + size). Only advice. */
-void heap_advise_huge(void *base, size_t size);
 /* Faults pages in now, so that nobody has to later. Only advice. Blocks while it
  * zeroes. */
 void heap_populate(void *base, size_t size);

@@ -115,7 +115,6 @@ static void reserved_space_is_aligned_zeroed_and_costs_nothing_counted(void **st
         char *base = heap_reserve(3 * PART);
         assert_non_null(base);
         assert_int_equal((uintptr_t)base % PART, 0);
-        heap_advise_huge(base, 3 * PART);
         assert_int_equal(base[0], 0);
         base[3 * PART - 1] = 'x';
         unsigned char page; /* what was mapped for the alignment's sake is given back */
