@@ -10,6 +10,7 @@ import argparse
 import collections
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -96,9 +97,11 @@ class Server:
     def __init__(self, program, folder):
         self.port = free_port()
         self.trace_path = os.path.join(folder, 'server.log')
+        data = os.path.join(folder, 'data')
+        shutil.rmtree(data, ignore_errors=True)  # of an earlier demonstration
         with open(self.trace_path, 'wb') as trace:
             self.process = subprocess.Popen(
-                [program, '--bind', '127.0.0.1', '--port', str(self.port)],
+                [program, '--bind', '127.0.0.1', '--port', str(self.port), '--dir', data],
                 stdin=subprocess.DEVNULL, stdout=trace, stderr=subprocess.STDOUT)
 
     def wait(self):
@@ -106,8 +109,10 @@ class Server:
             if self.process.poll() is not None:
                 break
             with contextlib.suppress(OSError):
-                socket.create_connection(('127.0.0.1', self.port), 1).close()
-                return
+                with socket.create_connection(('127.0.0.1', self.port), 1) as sock:
+                    sock.sendall(b'PING\r\n')
+                    if b'PONG' in sock.recv(100):  # it has its data
+                        return
             time.sleep(0.02)
         with open(self.trace_path, encoding='utf-8') as trace:
             raise Failed('the server does not start:\n%s' % trace.read())

@@ -281,9 +281,6 @@ static enum memento_status run_writes(const struct call *call,
                                       struct field_operations *operations)
 {
     size_t len = (size_t)((operations->end + 7) / 8);
-    if (len > call->writer->value_bytes_max) {
-        return MEMENTO_ERR_TOO_LARGE;
-    }
     struct key key = call_key(call, 1);
     struct shard *shard = engine_lock(call->writer, &key);
     struct item item;
@@ -331,7 +328,7 @@ static void run_bitfield(const struct call *call, bool reads_only)
     }
     if (operations.has_write && reads_only) {
         reply_error(call->reply, "ERR BITFIELD_RO only supports the GET subcommand");
-    } else {
+    } else if (!operations.has_write || call_value_fits(call, (operations.end + 7) / 8)) {
         enum memento_status status = operations.has_write ? run_writes(call, &operations)
                                                           : run_reads(call, &operations);
         if (status == MEMENTO_OK) {

@@ -35,12 +35,20 @@ void call_failed(const struct call *call, enum memento_status status)
                     "OOM command not allowed: the system gives no more memory.");
         return;
     case MEMENTO_ERR_TOO_LARGE:
-        reply_error(call->reply,
-                    "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+        reply_error(call->reply, "ERR transaction too large for the log");
         return;
     default:
         reply_errorf(call->reply, "ERR the command failed with status %d", (int)status);
         return;
+    }
+}
+
+void call_answer(const struct call *call, enum memento_status status)
+{
+    if (status == MEMENTO_OK) {
+        reply_ok(call->reply);
+    } else {
+        call_failed(call, status);
     }
 }
 
@@ -52,7 +60,8 @@ void call_syntax_error(const struct call *call)
 bool call_value_fits(const struct call *call, uint64_t len)
 {
     if (len > call->writer->value_bytes_max) {
-        call_failed(call, MEMENTO_ERR_TOO_LARGE);
+        reply_error(call->reply,
+                    "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
         return false;
     }
     return true;

@@ -35,8 +35,11 @@ typedef void command_handler(struct call *call);
 struct key call_key(const struct call *call, size_t at);
 /* False, and the error is answered, when args[at] is no int64. */
 bool call_integer(const struct call *call, size_t at, int64_t *value);
-/* Answers a failure of the engine: out of memory, too large. */
+/* Answers a failure of the engine: out of memory, or more changes at one moment than one frame of
+ * the log may hold. */
 void call_failed(const struct call *call, enum memento_status status);
+/* OK, or the failure. */
+void call_answer(const struct call *call, enum memento_status status);
 /* "ERR syntax error" */
 void call_syntax_error(const struct call *call);
 /* False, and the error is answered, when a value of `len` bytes is over the limit. */

@@ -6,58 +6,68 @@
 
 /* ---- the same for every key of a request, all at one moment ---- */
 
-typedef bool key_action(struct writer *writer, struct shard *shard, struct key *key);
+/* OK or NOT_FOUND; a failure ends the request. */
+typedef enum memento_status key_action(struct writer *writer, struct shard *shard,
+                                       struct key *key);
 
-static int64_t count_under_lock(const struct call *call, const struct call_keys *keys,
-                                key_action *action)
+static enum memento_status act(const struct call *call, struct key *key,
+                               key_action *action, int64_t *done)
 {
-    int64_t done = 0;
-    for (size_t i = 0; i < keys->count; i++) {
-        struct key *key = &keys->keys[i];
-        call_keys_ahead(keys, call, i);
-        struct shard *shard = engine_lock(call->writer, key);
-        done += action(call->writer, shard, key);
-        engine_unlock(call->writer, shard);
-    }
-    return done;
+    struct shard *shard = engine_lock(call->writer, key);
+    enum memento_status status = action(call->writer, shard, key);
+    engine_unlock(call->writer, shard);
+    *done += status == MEMENTO_OK;
+    return status;
 }
 
-static int64_t one_key(struct call *call, key_action *action)
+static enum memento_status act_under_lock(const struct call *call,
+                                          const struct call_keys *keys,
+                                          key_action *action, int64_t *done)
 {
-    struct key key = call_key(call, 1);
-    struct shard *shard = engine_lock(call->writer, &key);
-    bool done = action(call->writer, shard, &key);
-    engine_unlock(call->writer, shard);
-    return done;
+    enum memento_status status = MEMENTO_OK;
+    for (size_t i = 0; i < keys->count && status >= 0; i++) {
+        call_keys_ahead(keys, call, i);
+        status = act(call, &keys->keys[i], action, done);
+    }
+    return status;
 }
 
 static void for_each_key(struct call *call, key_action *action)
 {
+    int64_t done = 0;
+    enum memento_status status;
     if (call->count == 2) {
-        reply_integer(call->reply, one_key(call, action));
-        return;
+        struct key key = call_key(call, 1);
+        status = act(call, &key, action, &done);
+    } else {
+        struct call_keys keys;
+        if (!call_keys_init(&keys, call, 1, 1)) {
+            return;
+        }
+        call_keys_lock(&keys, call);
+        status = act_under_lock(call, &keys, action, &done);
+        engine_unlock_span(call->writer);
+        call_keys_fini(&keys);
     }
-    struct call_keys keys;
-    if (!call_keys_init(&keys, call, 1, 1)) {
-        return;
+    if (status < 0) {
+        call_failed(call, status);
+    } else {
+        reply_integer(call->reply, done);
     }
-    call_keys_lock(&keys, call);
-    int64_t done = count_under_lock(call, &keys, action);
-    engine_unlock_span(call->writer);
-    call_keys_fini(&keys);
-    reply_integer(call->reply, done);
 }
 
-static bool delete_key(struct writer *writer, struct shard *shard, struct key *key)
+static enum memento_status delete_key(struct writer *writer, struct shard *shard,
+                                      struct key *key)
 {
-    return engine_delete(writer, shard, key) == MEMENTO_OK;
+    return engine_delete(writer, shard, key);
 }
 
-static bool key_exists(struct writer *writer, struct shard *shard, struct key *key)
+static enum memento_status find_key(struct writer *writer, struct shard *shard,
+                                    struct key *key)
 {
     struct bytes value;
     struct large *large;
-    return engine_get(writer, shard, key, &value, &large) == MEMENTO_OK;
+    return engine_get(writer, shard, key, &value, &large);
 }
 
 void command_del(struct call *call)
@@ -72,17 +82,20 @@ void command_unlink(struct call *call)
 
 void command_exists(struct call *call)
 {
-    for_each_key(call, key_exists);
+    for_each_key(call, find_key);
 }
 
 void command_touch(struct call *call)
 {
-    for_each_key(call, key_exists);
+    for_each_key(call, find_key);
 }
 
 void command_type(struct call *call)
 {
-    reply_simple(call->reply, one_key(call, key_exists) > 0 ? "string" : "none");
+    struct key key = call_key(call, 1);
+    int64_t found = 0;
+    (void)act(call, &key, find_key, &found);
+    reply_simple(call->reply, found > 0 ? "string" : "none");
 }
 
 /* ---- from one key to another ---- */
@@ -118,7 +131,8 @@ static enum memento_status put(struct writer *writer, struct key *key,
     return status;
 }
 
-/* The target is written first: without memory for it the source stays as it was. */
+/* The target is written first: without memory for it the source stays as it was. Without memory for
+ * the deletion both are there, and the answer is that failure. */
 static enum memento_status put_and_delete(struct writer *writer, struct key *from,
                                           struct key *to, const struct item *item)
 {
@@ -290,6 +304,7 @@ void command_randomkey(struct call *call)
 
 void command_dbsize(struct call *call)
 {
+    engine_note_read_all(call->writer);
     reply_integer(call->reply,
                   (int64_t)engine_count(call->writer->engine, call->session->database));
 }
@@ -303,8 +318,7 @@ static void flush(struct call *call, int database)
         call_syntax_error(call);
         return;
     }
-    engine_flush(call->writer, database);
-    reply_ok(call->reply);
+    call_answer(call, engine_flush(call->writer, database));
 }
 
 void command_flushall(struct call *call)
@@ -338,6 +352,5 @@ void command_swapdb(struct call *call)
         reply_error(call->reply, "ERR DB index is out of range");
         return;
     }
-    engine_swap_databases(call->writer, (unsigned)a, (unsigned)b);
-    reply_ok(call->reply);
+    call_answer(call, engine_swap_databases(call->writer, (unsigned)a, (unsigned)b));
 }

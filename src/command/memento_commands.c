@@ -40,6 +40,5 @@ void command_getp(struct call *call)
 
 void command_flush(struct call *call)
 {
-    engine_flush(call->writer, -1);
-    reply_ok(call->reply);
+    call_answer(call, engine_flush(call->writer, -1));
 }

@@ -94,6 +94,7 @@ void command_count(struct call *call)
         return;
     }
     if (call->count == 1) {
+        engine_note_read_all(call->writer);
         reply_integer(call->reply, (int64_t)engine_count(call->writer->engine,
                                                          call->session->database));
         return;

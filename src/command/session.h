@@ -30,6 +30,9 @@ struct session {
     bool reply_skip;        /* CLIENT REPLY SKIP: nothing for this request */
     bool reply_skip_next;   /* ... it is the next one that gets nothing */
 
+    uint8_t
+        durability; /* enum log_policy, by DURABILITY; the server's wins when stronger */
+
     bool in_multi;
     bool multi_broken; /* a queued request was refused: EXEC aborts */
     struct queued *queue;

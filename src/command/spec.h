@@ -29,7 +29,8 @@ enum command_flag {
     COMMAND_MOVABLE_KEYS = 1 << 14,
     COMMAND_DANGEROUS = 1 << 15,
     COMMAND_TEXT_NO_ARGS = 1 << 16, /* in a text line its words may be left out */
-    COMMAND_PROTECTED = 1 << 17     /* only with enable-debug-command */
+    COMMAND_PROTECTED = 1 << 17,    /* only with enable-debug-command */
+    COMMAND_FREES = 1 << 18         /* only deletes: a full disk does not stop it */
 };
 
 enum command_group {

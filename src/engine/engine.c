@@ -1,8 +1,13 @@
-/* engine.c - one key at a time, and the locks around it; see engine.h. */
+/* engine.c - one key at a time, and the locks around it; see engine.h.
+ *
+ * Room in the log is reserved before anything is changed, so that what was changed can always be
+ * staged; both happen while the shard is held, and nobody sees the one without the other. */
 #include "engine/engine.h"
 
 #include "base/check.h"
 #include "base/counter.h"
+#include "engine/persist_parts.h"
+#include "engine/staging.h"
 #include "engine/watch.h"
 
 enum memento_status engine_init(struct engine *engine, unsigned shards,
@@ -11,11 +16,16 @@ enum memento_status engine_init(struct engine *engine, unsigned shards,
     for (unsigned i = 0; i < MEMENTO_DATABASES; i++) {
         atomic_init(&engine->database_map[i], (uint8_t)i);
     }
+    engine->map_version = 0;
+    ttl_clock_init(&engine->clock, now_ms);
+    atomic_init(&engine->persist, NULL);
     return keyspace_init(&engine->keyspace, shards, seed, now_ms);
 }
 
 void engine_fini(struct engine *engine)
 {
+    persist_destroy(engine->persist);
+    engine->persist = NULL;
     keyspace_fini(&engine->keyspace);
 }
 
@@ -31,7 +41,7 @@ enum memento_status writer_init(struct writer *writer, struct engine *engine)
 
 void writer_fini(struct writer *writer)
 {
-    CHECK(writer->span_depth == 0);
+    CHECK(writer->span_depth == 0 && writer->log.log == NULL);
 }
 
 /* ---- locks ---- */
@@ -159,12 +169,33 @@ void engine_count_lookup(struct writer *writer, bool hit)
     counter_add(hit ? &writer->hits : &writer->misses, 1);
 }
 
+/* What a shard says of a key that is not there: it may have been until a moment ago. */
+static COLD enum memento_status note_read(struct writer *writer, struct shard *shard,
+                                          enum memento_status status,
+                                          const struct item *item) UNCHECKED_LOCKING
+{
+    writer_note_read(writer, item->version);
+    if (status != MEMENTO_OK) {
+        writer_note_read(writer, shard->last_removed);
+    }
+    return status;
+}
+
 enum memento_status engine_get(struct writer *writer, struct shard *shard,
                                const struct key *key, struct bytes *value,
                                struct large **large) UNCHECKED_LOCKING
 {
-    enum memento_status status =
-        shard_find_value(shard, key, writer->now_ms, value, large);
+    enum memento_status status;
+    if (UNLIKELY(writer->tracks_reads)) {
+        struct item item;
+        status = engine_find(writer, shard, key, &item);
+        if (status == MEMENTO_OK) {
+            *value = item.value;
+            *large = item.large;
+        }
+    } else {
+        status = shard_find_value(shard, key, writer->now_ms, value, large);
+    }
     engine_count_lookup(writer, status == MEMENTO_OK);
     return status;
 }
@@ -173,7 +204,11 @@ enum memento_status engine_find(struct writer *writer, struct shard *shard,
                                 const struct key *key,
                                 struct item *item) UNCHECKED_LOCKING
 {
-    return shard_find(shard, key, writer->now_ms, item);
+    enum memento_status status = shard_find(shard, key, writer->now_ms, item);
+    if (UNLIKELY(writer->tracks_reads)) {
+        return note_read(writer, shard, status, item);
+    }
+    return status;
 }
 
 /* ---- writing ---- */
@@ -210,16 +245,53 @@ static inline void changed(struct writer *writer, struct shard *shard,
     }
 }
 
+/* Staged first: the value may be a view of what it replaces. */
+static inline enum memento_status stage_set(struct writer *writer, const struct key *key,
+                                            const struct engine_value *value,
+                                            int64_t deadline_ms, int64_t created_ms,
+                                            uint64_t version)
+{
+    struct bytes bytes = value->large == NULL
+                             ? value->bytes
+                             : bytes_of(value->large->bytes, value->large->len);
+    enum memento_status status = log_reserve(&writer->log, key->bytes.len, bytes.len);
+    if (LIKELY(status == MEMENTO_OK)) {
+        bool is_carried = created_ms != ENGINE_CREATED_NOW;
+        stage_value(writer,
+                    &(struct record){.kind = RECORD_SET,
+                                     .flags = is_carried ? RECORD_HAS_CREATED : 0,
+                                     .db = key->db,
+                                     .version = version,
+                                     .deadline_ms = deadline_ms,
+                                     .created_ms = created_ms,
+                                     .key = key->bytes,
+                                     .value = bytes},
+                    value->large);
+    }
+    return status;
+}
+
 enum memento_status engine_set(struct writer *writer, struct shard *shard,
                                const struct key *key, struct engine_value *value,
                                int64_t deadline_ms, int64_t created_ms) UNCHECKED_LOCKING
 {
     struct shard_value stored = {value->bytes, value->large, deadline_ms, created_ms};
     uint64_t version = shard_next_version(shard, writer->now_ms);
+    struct log_mark mark = {0, 0, 0};
+    if (writer_is_logged(writer)) {
+        mark = log_staged(&writer->log);
+        enum memento_status status =
+            stage_set(writer, key, value, deadline_ms, created_ms, version);
+        if (UNLIKELY(status != MEMENTO_OK)) {
+            return status;
+        }
+    }
     enum memento_status status = shard_put(shard, key, &stored, version, writer->now_ms);
     if (LIKELY(status == MEMENTO_OK)) {
         value->large = NULL;
         changed(writer, shard, key);
+    } else if (writer_is_logged(writer)) {
+        log_unstage(&writer->log, mark);
     }
     return status;
 }
@@ -228,26 +300,46 @@ enum memento_status engine_edit(struct writer *writer, struct shard *shard,
                                 const struct key *key, size_t len,
                                 char **bytes) UNCHECKED_LOCKING
 {
-    uint64_t version = shard_next_version(shard, writer->now_ms);
-    return shard_edit(shard, key, len, version, writer->now_ms, bytes);
+    enum memento_status status = stage_reserve(writer, key, len);
+    if (LIKELY(status == MEMENTO_OK)) {
+        uint64_t version = shard_next_version(shard, writer->now_ms);
+        status = shard_edit(shard, key, len, version, writer->now_ms, bytes);
+    }
+    return status;
 }
 
+/* An edit that has changed nothing leaves a newer version in memory than in the log: with the
+ * same value it may be lost. */
 void engine_edited(struct writer *writer, struct shard *shard, const struct key *key,
-                   bool is_changed)
+                   bool is_changed) UNCHECKED_LOCKING
 {
-    if (is_changed) {
-        changed(writer, shard, key);
+    if (!is_changed) {
+        return;
     }
+    if (writer_is_logged(writer)) {
+        struct item item;
+        CHECK(shard_find(shard, key, INT64_MIN, &item) == MEMENTO_OK);
+        stage_entry(writer, &item);
+    }
+    changed(writer, shard, key);
 }
 
 enum memento_status engine_set_deadline(struct writer *writer, struct shard *shard,
                                         const struct key *key,
                                         int64_t deadline_ms) UNCHECKED_LOCKING
 {
+    enum memento_status status = stage_reserve(writer, key, 0);
+    if (UNLIKELY(status != MEMENTO_OK)) {
+        return status;
+    }
     uint64_t version = shard_next_version(shard, writer->now_ms);
-    enum memento_status status =
-        shard_set_deadline(shard, key, deadline_ms, version, writer->now_ms);
+    status = shard_set_deadline(shard, key, deadline_ms, version, writer->now_ms);
     if (status == MEMENTO_OK) {
+        stage(writer, &(struct record){.kind = RECORD_TOUCH,
+                                       .db = key->db,
+                                       .version = version,
+                                       .deadline_ms = deadline_ms,
+                                       .key = key->bytes});
         changed(writer, shard, key);
     }
     return status;
@@ -256,8 +348,19 @@ enum memento_status engine_set_deadline(struct writer *writer, struct shard *sha
 enum memento_status engine_delete(struct writer *writer, struct shard *shard,
                                   const struct key *key) UNCHECKED_LOCKING
 {
-    enum memento_status status = shard_remove(shard, key, writer->now_ms);
+    enum memento_status status = stage_reserve(writer, key, 0);
+    if (UNLIKELY(status != MEMENTO_OK)) {
+        return status;
+    }
+    status = shard_remove(shard, key, writer->now_ms);
     if (status == MEMENTO_OK) {
+        uint64_t version = shard_next_version(shard, writer->now_ms);
+        shard_note_removal(shard, version);
+        stage(writer, &(struct record){.kind = RECORD_DELETE,
+                                       .db = key->db,
+                                       .version = version,
+                                       .deadline_ms = RECORD_NO_DEADLINE,
+                                       .key = key->bytes});
         changed(writer, shard, key);
     }
     return status;

@@ -1,8 +1,9 @@
 /* engine.h - the keyspace as the rest of memento sees it: the only door to the store.
  *
  * Whoever writes or reads does so through a `struct writer` of its own (a worker has one, an
- * embedding thread has one): the time of its turn, its counters, the shards it holds. The log
- * joins here; today the keyspace lives in memory only.
+ * embedding thread has one): the time of its turn, its counters, the shards it holds, and what it
+ * has staged for the log (persist.h): staged before the change is made, so that memory never
+ * shows what the log will lack.
  *
  * The pattern of every command on one key:
  *     struct shard *shard = engine_lock(writer, &key);
@@ -11,7 +12,7 @@
  * and on several: engine_lock_keys ... engine_unlock_span, which locks the shards in ascending
  * order and makes the engine_lock calls between them free. Spans nest (EXEC around MSET).
  *
- * May use:    base/, store/.
+ * May use:    base/, store/, log/.
  * Invariants: a writer never waits for a shard while it holds a higher one. */
 #pragma once
 
@@ -22,17 +23,30 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/random.h"
+#include "base/ttl_clock.h"
+#include "log/log.h"
 #include "store/keyspace.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+struct persist;
+
 struct engine {
     struct keyspace keyspace;
     /* SELECT n speaks to physical database map[n]; SWAPDB exchanges two of them. */
     _Atomic uint8_t database_map[MEMENTO_DATABASES];
+    uint64_t map_version; /* of the last SWAPDB; all shards are held by who changes it */
+    struct ttl_clock clock;
+    struct persist *_Atomic persist; /* NULL: in memory only */
 };
+
+/* The time that deadlines and versions are measured with; it never goes back. Any thread. */
+static inline int64_t engine_now_ms(const struct engine *engine)
+{
+    return ttl_clock_ms(&engine->clock);
+}
 
 MUST_USE enum memento_status engine_init(struct engine *engine, unsigned shards,
                                          const struct hash_seed *seed, int64_t now_ms);
@@ -46,6 +60,11 @@ struct writer {
     unsigned sweep_next; /* which of its shards the next sweep begins with */
     unsigned span_depth; /* > 0: `held` shards are locked until it is 0 again */
     uint64_t held[MEMENTO_SHARDS_MAX / 64];
+    struct log_writer log;
+    /* Policy always: the newest version among what was read, or not found any more, since the
+     * owner set it to 0. Noted while tracks_reads is set. */
+    bool tracks_reads;
+    uint64_t version_read;
     /* Counters, written by the owner only, read by INFO from other threads. */
     _Atomic uint64_t hits, misses, expired, changes;
 };
@@ -99,12 +118,16 @@ void engine_value_drop(struct engine_value *value);
 
 #define ENGINE_CREATED_NOW SHARD_CREATED_NOW
 /* Stores; takes value->large over. created_ms: ENGINE_CREATED_NOW, or what to carry.
- * ERR_NO_MEMORY changes nothing. */
+ * ERR_NO_MEMORY changes nothing; neither does ERR_TOO_LARGE, which says that this writer has
+ * staged as much as one frame of the log may hold. The same is true of all changes below. */
 MUST_USE enum memento_status engine_set(struct writer *writer, struct shard *shard,
                                         const struct key *key, struct engine_value *value,
                                         int64_t deadline_ms, int64_t created_ms);
 /* Makes the existing value `len` bytes long (see shard_edit); the caller writes to *bytes, then
- * says with engine_edited whether that changed anything, before it lets the shard go. */
+ * says with engine_edited whether that changed anything, before it changes anything else or
+ * lets the shard go. With a log the whole new value is staged: a value of LOG_REFERENCE_BYTES
+ * or more by reference, so that the next edit copies it when the log has not been written by
+ * then. */
 MUST_USE enum memento_status engine_edit(struct writer *writer, struct shard *shard,
                                          const struct key *key, size_t len, char **bytes);
 void engine_edited(struct writer *writer, struct shard *shard, const struct key *key,
@@ -113,17 +136,22 @@ MUST_USE enum memento_status engine_set_deadline(struct writer *writer,
                                                  struct shard *shard,
                                                  const struct key *key,
                                                  int64_t deadline_ms);
-/* OK when there was one, NOT_FOUND otherwise. */
+/* OK when there was one, NOT_FOUND when there was none; or a failure, as above. */
 MUST_USE enum memento_status engine_delete(struct writer *writer, struct shard *shard,
                                            const struct key *key);
 
 /* ---- the whole keyspace; takes the locks itself ---- */
 
-/* Logical database, or all with database < 0. */
-void engine_flush(struct writer *writer, int database);
-void engine_swap_databases(struct writer *writer, unsigned a, unsigned b);
+/* Logical database, or all with database < 0. ERR_NO_MEMORY, ERR_TOO_LARGE: nothing was
+ * changed. */
+MUST_USE enum memento_status engine_flush(struct writer *writer, int database);
+MUST_USE enum memento_status engine_swap_databases(struct writer *writer, unsigned a,
+                                                   unsigned b);
 uint64_t engine_count(const struct engine *engine, unsigned database);
 uint64_t engine_count_with_deadline(const struct engine *engine, unsigned database);
+/* For answers that depend on all keys at once (a count): while the writer tracks reads, notes
+ * everything changed until now as read. */
+void engine_note_read_all(struct writer *writer);
 
 /* Visits at least `count` keys of the logical database (when so many are left), whole buckets
  * at a time, under the shard's lock: `visit` copies what it needs and takes no lock. Gives the

@@ -1,7 +1,8 @@
 /* whole.c - what concerns all keys: flush, swap, count, scan, a random key, expiry. */
 #include "base/check.h"
 #include "base/counter.h"
-#include "engine/engine.h"
+#include "engine/persist_parts.h"
+#include "engine/staging.h"
 #include "engine/watch.h"
 
 /* A cursor is a shard and a position in it (table.h). */
@@ -32,32 +33,94 @@ static uint8_t physical(const struct engine *engine, unsigned database)
     return atomic_load_explicit(&engine->database_map[database], memory_order_relaxed);
 }
 
-void engine_flush(struct writer *writer, int database) UNCHECKED_LOCKING
+/* A version above everything that has happened, in every shard; all are held. What happens
+ * later in any of them is newer. */
+static uint64_t next_version_of_all(struct writer *writer) UNCHECKED_LOCKING
 {
-    struct engine *engine = writer->engine;
-    engine_lock_all(writer); /* nobody sees some shards emptied and others not */
-    counter_add(&writer->changes, 1);
-    int db = database < 0 ? -1 : physical(engine, (unsigned)database);
-    for (unsigned i = 0; i < engine->keyspace.shard_count; i++) {
-        struct shard *shard = &engine->keyspace.shards[i];
-        watch_database_flushed(writer, shard, db);
-        shard_clear(shard, db, writer->now_ms);
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    uint64_t version = 0;
+    for (unsigned i = 0; i < keyspace->shard_count; i++) {
+        uint64_t next = shard_next_version(&keyspace->shards[i], writer->now_ms);
+        version = next > version ? next : version;
     }
-    engine_unlock_span(writer);
+    for (unsigned i = 0; i < keyspace->shard_count; i++) {
+        shard_raise_clock(&keyspace->shards[i], version);
+    }
+    return version;
 }
 
-void engine_swap_databases(struct writer *writer, unsigned a, unsigned b)
+static void flush_shards(struct writer *writer, int db,
+                         uint64_t version) UNCHECKED_LOCKING
+{
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    for (unsigned i = 0; i < keyspace->shard_count; i++) {
+        struct shard *shard = &keyspace->shards[i];
+        watch_database_flushed(writer, shard, db);
+        shard_clear(shard, db, writer->now_ms);
+        shard_note_removal(shard, version);
+    }
+}
+
+static const struct key no_key;
+
+enum memento_status engine_flush(struct writer *writer, int database) UNCHECKED_LOCKING
+{
+    enum memento_status status = stage_reserve(writer, &no_key, 0);
+    if (status != MEMENTO_OK) {
+        return status;
+    }
+    engine_lock_all(writer); /* nobody sees some shards emptied and others not */
+    counter_add(&writer->changes, 1);
+    int db = database < 0 ? -1 : physical(writer->engine, (unsigned)database);
+    uint64_t version = next_version_of_all(writer);
+    stage(writer, &(struct record){.kind = RECORD_FLUSH,
+                                   .db = db < 0 ? RECORD_ALL_DBS : (uint8_t)db,
+                                   .version = version,
+                                   .deadline_ms = RECORD_NO_DEADLINE});
+    flush_shards(writer, db, version);
+    engine_unlock_span(writer);
+    return MEMENTO_OK;
+}
+
+/* The map as it is from now on; all shards are held. */
+static void stage_map(struct writer *writer)
 {
     struct engine *engine = writer->engine;
+    engine->map_version = next_version_of_all(writer);
+    char map[MEMENTO_DATABASES];
+    engine_read_map(engine, map);
+    stage(writer, &(struct record){.kind = RECORD_MAP,
+                                   .version = engine->map_version,
+                                   .deadline_ms = RECORD_NO_DEADLINE,
+                                   .value = bytes_of(map, sizeof(map))});
+}
+
+void engine_read_map(const struct engine *engine, char map[MEMENTO_DATABASES])
+{
+    for (unsigned i = 0; i < MEMENTO_DATABASES; i++) {
+        map[i] = (char)physical(engine, i);
+    }
+}
+
+enum memento_status engine_swap_databases(struct writer *writer, unsigned a, unsigned b)
+{
+    struct engine *engine = writer->engine;
+    if (a == b) {
+        return MEMENTO_OK;
+    }
+    enum memento_status status = stage_reserve(writer, &no_key, MEMENTO_DATABASES);
+    if (status != MEMENTO_OK) {
+        return status;
+    }
     engine_lock_all(writer);
     uint8_t of_a = physical(engine, a);
     uint8_t of_b = physical(engine, b);
-    if (a != b) {
-        watch_databases_swapped(writer, of_a, of_b);
-    }
+    watch_databases_swapped(writer, of_a, of_b);
     atomic_store_explicit(&engine->database_map[a], of_b, memory_order_relaxed);
     atomic_store_explicit(&engine->database_map[b], of_a, memory_order_relaxed);
+    stage_map(writer);
     engine_unlock_span(writer);
+    return MEMENTO_OK;
 }
 
 uint64_t engine_count(const struct engine *engine, unsigned database)
@@ -70,9 +133,21 @@ uint64_t engine_count_with_deadline(const struct engine *engine, unsigned databa
     return keyspace_keys_with_deadline(&engine->keyspace, physical(engine, database));
 }
 
+void engine_note_read_all(struct writer *writer) UNCHECKED_LOCKING
+{
+    struct keyspace *keyspace = &writer->engine->keyspace;
+    for (unsigned i = 0; writer->tracks_reads && i < keyspace->shard_count; i++) {
+        struct shard *shard = &keyspace->shards[i];
+        lock_one(writer, shard);
+        writer_note_read(writer, shard->clock);
+        unlock_one(writer, shard);
+    }
+}
+
 /* ---- scanning ---- */
 
 struct scan {
+    struct writer *writer;
     uint8_t db;
     size_t visited;
     engine_visit *visit;
@@ -84,6 +159,7 @@ static void scan_visit(void *context, const struct item *item)
     struct scan *scan = context;
     if (item->db == scan->db) {
         scan->visited++;
+        writer_note_read(scan->writer, item->version);
         scan->visit(scan->context, item);
     }
 }
@@ -93,7 +169,7 @@ uint64_t engine_scan(struct writer *writer, uint64_t cursor, unsigned database,
                      void *context) UNCHECKED_LOCKING
 {
     struct keyspace *keyspace = &writer->engine->keyspace;
-    struct scan scan = {physical(writer->engine, database), 0, visit, context};
+    struct scan scan = {writer, physical(writer->engine, database), 0, visit, context};
     uint64_t index = cursor >> CURSOR_POSITION_BITS;
     uint64_t position = cursor & CURSOR_POSITION_MASK;
     size_t work = 0;
@@ -106,6 +182,7 @@ uint64_t engine_scan(struct writer *writer, uint64_t cursor, unsigned database,
             work++;
         } while (position != 0 && scan.visited < count && work < work_max &&
                  work < pause);
+        writer_note_read(writer, shard->last_removed);
         unlock_one(writer, shard);
         if (position == 0) {
             index++;
@@ -135,7 +212,9 @@ enum memento_status engine_random_key(struct writer *writer, unsigned database,
             shard_random(shard, db, writer->now_ms, &writer->random, &item);
         if (status == MEMENTO_OK) {
             buf_append_bytes(out, item.key);
+            writer_note_read(writer, item.version);
         }
+        writer_note_read(writer, shard->last_removed);
         unlock_one(writer, shard);
         if (status == MEMENTO_OK) {
             return out->failed ? MEMENTO_ERR_NO_MEMORY : MEMENTO_OK;

@@ -163,6 +163,7 @@ void command_reset(struct call *call)
     session->reply_off = false;
     session->reply_skip = false;
     session->reply_skip_next = false;
+    session->durability = LOG_NEVER;
     session->is_authenticated = !config_has_secret(call_config(call), OPTION_REQUIREPASS);
     (void)client_set_text(call, &session->name,
                           BYTES("")); /* an empty name needs nothing */

@@ -30,6 +30,10 @@
 /* Requests whose lines are prefetched together: 16 to 256 measured the same, fewer were worse. */
 #define BATCH_PREFETCH 64
 
+/* What has been changed is handed to the log early when it is more than this, so that a frame
+ * stays small. Only a single request may make a larger one. */
+#define BATCH_FRAME_BYTES (256 * 1024)
+
 /* Replies are sent early when more than this has gathered, so that the output stays small. */
 #define BATCH_OUTPUT_BYTES (1024 * 1024)
 
@@ -40,6 +44,12 @@ struct share {
     size_t own_consumed; /* bytes to drop from connection->in afterwards */
     size_t output_from;  /* where its unsent output begins in worker->output */
     size_t pins_from;
+    /* From the first of its requests on that has to wait for the log. */
+    bool waits, has_written;
+    enum log_policy waits_policy; /* the strongest that was in force when it wrote */
+    size_t waits_from, waits_pins_from;
+    uint32_t waits_replies;
+    uint64_t waits_version; /* the newest change it has shown that is not on disk */
 };
 
 struct batch {

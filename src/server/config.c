@@ -3,10 +3,12 @@
 
 #include <memento/limits.h>
 
+#include "base/check.h"
 #include "base/nearest.h"
 #include "base/number.h"
 #include "base/trace.h"
 #include "server/config_rows.h"
+#include "server/moment.h"
 
 /* A unix socket's path has to fit into its address with the NUL behind it. */
 #define SOCKET_PATH_BYTES_MAX 107
@@ -140,6 +142,9 @@ static bool parse_choice(enum option_id id, struct bytes value, int64_t *number,
         *number = (int64_t)level;
         return true;
     }
+    if (id == OPTION_FSYNC_POLICY && bytes_is(value, "no")) { /* appendfsync's word */
+        return parse_choice(id, BYTES("never"), number, error);
+    }
     buf_append_string(error, "argument(s) must be one of the following: ");
     const char *comma = "";
     for (const char *at = option_rows[id].unit; next_choice(&at, &word); comma = ", ") {
@@ -179,6 +184,16 @@ static bool addresses_are_valid(struct bytes value, struct buf *error)
     return true;
 }
 
+static bool moment_is_valid(struct bytes value, struct buf *error)
+{
+    struct archive_limit limit;
+    if (moment_parse(value, &limit)) {
+        return true;
+    }
+    return is_invalid(error, "argument must be seq:<number>, a time in UTC as "
+                             "2026-01-31T12:34:56Z, or unix seconds or milliseconds");
+}
+
 /* Names of files and addresses go to the system as C strings and into traces. */
 static bool text_is_valid(enum option_id id, struct bytes value, struct buf *error)
 {
@@ -192,7 +207,16 @@ static bool text_is_valid(enum option_id id, struct bytes value, struct buf *err
             return is_invalid(error, "argument must not contain control characters");
         }
     }
-    return id != OPTION_BIND || addresses_are_valid(value, error);
+    switch (id) {
+    case OPTION_BIND:
+        return addresses_are_valid(value, error);
+    case OPTION_RESTORE_TO:
+        return value.len == 0 || moment_is_valid(value, error);
+    case OPTION_DIR:
+        return value.len > 0 || is_invalid(error, "argument must name a directory");
+    default:
+        return true;
+    }
 }
 
 static bool secret_is_valid(struct bytes value, struct buf *error)
@@ -326,6 +350,15 @@ enum memento_status config_set(struct config *config, enum option_id id,
     return status;
 }
 
+void config_tell_fixed(struct config *config, enum option_id id, const char *value)
+{
+    CHECK(option_rows[id].kind == OPTION_FIXED);
+    struct config_change change = {.id = id};
+    buf_init(&change.text);
+    buf_append_string(&change.text, value);
+    config_apply(config, &change); /* without memory for the word, the default is told */
+}
+
 /* ---- to text ---- */
 
 /* Under the lock. */
@@ -390,5 +423,17 @@ void config_print(struct config *config, enum option_id id, struct buf *out)
     case OPTION_FIXED:
         config_text(config, id, out);
         break;
+    }
+}
+
+void config_print_as(struct config *config, const char *name, enum option_id id,
+                     struct buf *out)
+{
+    size_t from = out->len;
+    config_print(config, id, out);
+    struct bytes shown = bytes_of(out->data + from, out->len - from);
+    if (strcmp(name, "appendfsync") == 0 && bytes_is(shown, "never")) {
+        out->len = from;
+        buf_append_string(out, "no");
     }
 }

@@ -76,6 +76,11 @@ void config_text(struct config *config, enum option_id id, struct buf *out);
 bool config_has_secret(struct config *config, enum option_id id);
 bool config_secret_is(struct config *config, enum option_id id, struct bytes given);
 
+/* What CONFIG GET shows under this name, the row's own or an alias: appendfsync has another word
+ * for never. Appended. */
+void config_print_as(struct config *config, const char *name, enum option_id id,
+                     struct buf *out);
+
 /* Sets one option from its written form. ERR_INVALID with `error` (what is wrong and what would
  * be right). Any thread for settable ones, main before the start for the others. */
 MUST_USE enum memento_status config_set(struct config *config, enum option_id id,
@@ -92,6 +97,9 @@ MUST_USE enum memento_status config_prepare(enum option_id id, struct bytes valu
                                             struct buf *error);
 void config_apply(struct config *config, struct config_change *change);
 void config_drop(struct config_change *change);
+
+/* What a FIXED option tells from now on: it follows from others. Main, before the start. */
+void config_tell_fixed(struct config *config, enum option_id id, const char *value);
 
 /* The option of a name or alias in any case. -1 when there is none; *nearest is then a likely
  * name or NULL. */

@@ -83,10 +83,10 @@ void command_config_get(struct call *call)
     buf_init(&value);
     for (size_t at = 0; at < names_count(); at++) {
         enum option_id id;
-        (void)name_at(at, &id);
+        const char *name = name_at(at, &id);
         if (shown[at].len > 0) {
             buf_reset(&value, SIZE_MAX);
-            config_print(&call_server(call)->config, id, &value);
+            config_print_as(&call_server(call)->config, name, id, &value);
             reply_value(call->reply, shown[at]);
             reply_value(call->reply, buf_bytes(&value));
         }
@@ -181,6 +181,10 @@ static bool descriptors_suffice(uint64_t clients, struct buf *error)
 static bool prepare_one(enum option_id id, struct bytes value,
                         struct config_change *change, struct buf *error)
 {
+    if (option_rows[id].kind == OPTION_FIXED) {
+        *change = (struct config_change){.id = id}; /* it has this value: find_options */
+        return true;
+    }
     if (config_prepare(id, value, change, error) != MEMENTO_OK) {
         return false;
     }
@@ -214,10 +218,14 @@ static bool prepare_all(const struct call *call, const enum option_id *ids,
 }
 
 /* What does not ask for its option every time has to be told. */
-static void take_effect(const struct config *config, enum option_id id)
+static void take_effect(const struct call *call, enum option_id id)
 {
+    const struct config *config = &call_server(call)->config;
+    struct log *log = call->writer->log.log;
     if (id == OPTION_LOGLEVEL) {
         trace_set_level((enum trace_level)config_number(config, id));
+    } else if (id == OPTION_FSYNC_POLICY && log != NULL) {
+        log_set_policy(log, (enum log_policy)config_number(config, id));
     }
 }
 
@@ -235,8 +243,10 @@ void command_config_set(struct call *call)
     }
     struct config *config = &call_server(call)->config;
     for (size_t i = 0; i < count; i++) {
-        config_apply(config, &changes[i]);
-        take_effect(config, ids[i]);
+        if (option_rows[ids[i]].kind != OPTION_FIXED) {
+            config_apply(config, &changes[i]);
+        }
+        take_effect(call, ids[i]);
         trace_info("client %llu: CONFIG SET %s", (unsigned long long)call->session->id,
                    option_rows[ids[i]].name);
     }

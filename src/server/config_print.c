@@ -137,4 +137,11 @@ void config_print_help(struct buf *out)
         print_help_line(row->letter, row->name, row->unit, row->summary, row->initial,
                         out);
     }
+    buf_append_string(
+        out, "\nexit status\n"
+             "  0 ended as asked\n"
+             "  1 could not start, or the end of the log could not be written\n"
+             "  2 wrong usage\n"
+             "  3 the data directory is damaged: the message says what and where\n"
+             "  4 the data directory was written by a newer memento\n");
 }

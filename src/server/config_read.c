@@ -196,6 +196,13 @@ static bool find_short(char letter, struct argument *argument, struct buf *error
     return false;
 }
 
+/* A switch that stands alone is switched on. */
+static bool stands_alone(int argc, char **argv, int at, const struct argument *argument)
+{
+    return argument->request == NULL && option_rows[argument->id].kind == OPTION_SWITCH &&
+           (at == argc || argv[at][0] == '-');
+}
+
 /* The value: what is attached (`--port=1`, `-p1`), else the next word. */
 static bool take_value(int argc, char **argv, int *at, char *attached,
                        struct argument *argument, struct buf *error)
@@ -203,8 +210,12 @@ static bool take_value(int argc, char **argv, int *at, char *attached,
     const char *wanted = argument->request != NULL ? argument->request->value
                                                    : option_rows[argument->id].unit;
     bool takes_one = argument->request == NULL || wanted != NULL;
+    static char on[] = "yes";
     argument->value = attached;
-    if (takes_one && attached == NULL && *at < argc) {
+    if (attached == NULL && stands_alone(argc, argv, *at, argument)) {
+        argument->value = on;
+    }
+    if (takes_one && argument->value == NULL && *at < argc) {
         argument->value = argv[(*at)++];
     }
     if (takes_one == (argument->value != NULL)) {
@@ -361,6 +372,9 @@ enum config_wish config_read_arguments(struct config *config, int argc, char **a
         bool fine = path == NULL || config_read_file(config, path, error) == MEMENTO_OK;
         fine = fine && set_options(config, argc, argv, error);
         fine = fine && fits_together(config, error);
+        if (fine && config_number(config, OPTION_MEMORY_ONLY) != 0) {
+            config_tell_fixed(config, OPTION_APPENDONLY, "no");
+        }
         wish = fine ? CONFIG_RUN : CONFIG_REFUSED;
     }
     bool had_secret = wipe_secrets(argc, argv);

@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "base/trace.h"
 #include "command/transaction.h"
+#include "server/hold.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ struct connection *connection_create(struct worker *worker, int fd, uint64_t id)
     atomic_init(&connection->active_ms, worker->monotonic_ms);
     list_init(&connection->of_worker);
     list_init(&connection->of_waiting);
+    list_init(&connection->of_holding);
     list_init(&connection->of_clients);
     clients_add(&worker->server->clients, connection);
     return connection;
@@ -72,6 +74,7 @@ void connection_destroy(struct connection *connection)
     clients_remove(&connection->worker->server->clients, connection);
     transaction_forget(session, &connection->worker->writer);
     close_gently(connection->fd);
+    hold_drop(connection);
     drop_unsent(connection);
     parser_fini(&connection->parser);
     buf_fini(&connection->in);
@@ -85,23 +88,54 @@ void connection_destroy(struct connection *connection)
 
 /* ---- sending ---- */
 
-static bool keep_unsent(struct connection *connection, struct bytes bytes, void *owner)
+struct unsent *unsent_create(struct bytes bytes, void *owner)
 {
     size_t copied = owner == NULL ? bytes.len : 0;
     struct unsent *unsent = heap_alloc(sizeof(*unsent) + copied);
     if (unsent == NULL) {
-        return false;
+        return NULL;
     }
     if (copied > 0) {
         memcpy(unsent + 1, bytes.data, copied);
         bytes.data = (const char *)(unsent + 1);
     }
     *unsent = (struct unsent){NULL, bytes, owner};
+    return unsent;
+}
+
+void unsent_append(struct connection *connection, struct unsent *unsent)
+{
+    bool is_pinned = unsent->owner != NULL;
+    unsent->next = NULL;
     *connection->unsent_last = unsent;
     connection->unsent_last = &unsent->next;
-    connection->unsent_bytes += sizeof(*unsent) + copied;
-    connection->pinned_bytes += owner == NULL ? 0 : bytes.len;
-    return true;
+    connection->unsent_bytes += sizeof(*unsent) + (is_pinned ? 0 : unsent->bytes.len);
+    connection->pinned_bytes += is_pinned ? unsent->bytes.len : 0;
+}
+
+/* False without memory; the owner's reference is taken over otherwise. */
+static bool keep_unsent(struct connection *connection, struct bytes bytes, void *owner)
+{
+    struct unsent *unsent = unsent_create(bytes, owner);
+    if (unsent != NULL) {
+        unsent_append(connection, unsent);
+    }
+    return unsent != NULL;
+}
+
+/* Replies behind those that wait for the log wait with them. */
+static bool follow_held(struct connection *connection, const struct part *parts,
+                        size_t count)
+{
+    bool kept = true;
+    for (size_t i = 0; i < count; i++) {
+        if (kept) {
+            kept = hold_follow(connection, parts[i].bytes, parts[i].owner);
+        } else if (parts[i].owner != NULL) {
+            large_drop(parts[i].owner);
+        }
+    }
+    return kept;
 }
 
 static void drop_first_unsent(struct connection *connection)
@@ -230,6 +264,9 @@ bool connection_send(struct connection *connection, const struct part *parts,
 {
     size_t sent = 0;
     bool alive = true;
+    if (UNLIKELY(connection->held_first != NULL)) {
+        return follow_held(connection, parts, count);
+    }
     if (LIKELY(connection->unsent_first == NULL)) {
         struct iovec vector[PARTS_MAX];
         int used = 0;
@@ -254,7 +291,8 @@ bool connection_send(struct connection *connection, const struct part *parts,
 /* What epoll has to tell about this connection from now on. */
 static void watch_events(struct connection *connection)
 {
-    uint32_t events = (connection->input_ended ? 0 : (uint32_t)EPOLLIN) |
+    bool reads = !connection->input_ended && !connection->is_stalled;
+    uint32_t events = (reads ? (uint32_t)EPOLLIN : 0) |
                       (connection->unsent_first != NULL ? (uint32_t)EPOLLOUT : 0);
     if (LIKELY(events == connection->epoll_events)) {
         return;
@@ -266,21 +304,51 @@ static void watch_events(struct connection *connection)
     connection->epoll_events = events;
 }
 
+static COLD void cut(struct connection *connection, const char *why, size_t bytes)
+{
+    counter_add(&connection->worker->counters.clients_cut, 1);
+    trace_warning("client %llu: %zu bytes of replies %s: cut",
+                  (unsigned long long)connection->session.id, bytes, why);
+    worker_doom(connection);
+}
+
 bool connection_is_within_limit(struct connection *connection)
 {
     struct worker *worker = connection->worker;
+    if (UNLIKELY(connection->held_bytes > HELD_BYTES_CUT)) {
+        cut(connection, "wait for the log, all asked for at once",
+            connection->held_bytes);
+        return false;
+    }
     uint64_t limit =
         (uint64_t)config_number(&worker->server->config, OPTION_CLIENT_OUTPUT_LIMIT);
     if (LIKELY(connection->unsent_bytes + connection->pinned_bytes <= limit) ||
         connection_unsent_cost(connection) <= limit) {
         return true;
     }
-    counter_add(&worker->counters.clients_cut, 1);
-    trace_warning(
-        "client %llu: %zu bytes of replies unread, over client-output-limit: cut",
-        (unsigned long long)connection->session.id, connection->unsent_bytes);
-    worker_doom(connection);
+    cut(connection, "unread, over client-output-limit", connection->unsent_bytes);
     return false;
+}
+
+/* Replies of it are on their way though nothing is unsent. */
+static inline bool is_expecting(const struct connection *connection)
+{
+    return connection->held_first != NULL || connection->wait.kind != WAIT_NOTHING;
+}
+
+/* Stops the connection while the log is behind, or lets it go on. */
+static inline void stall(struct connection *connection)
+{
+    bool stalls = UNLIKELY(is_expecting(connection)) && hold_stalls(connection);
+    if (LIKELY(stalls == connection->is_stalled)) {
+        return;
+    }
+    connection->is_stalled = stalls;
+    if (stalls) {
+        list_remove(&connection->of_waiting);
+    } else if (connection->has_waiting) {
+        list_append(&connection->worker->waiting, &connection->of_waiting);
+    }
 }
 
 static inline void show(_Atomic uint64_t *shown, uint64_t value)
@@ -298,7 +366,8 @@ void connection_settle(struct connection *connection)
         connection->has_waiting = false;
         list_remove(&connection->of_waiting);
     }
-    if (UNLIKELY(connection->unsent_first != NULL)) {
+    stall(connection);
+    if (UNLIKELY(connection->unsent_first != NULL || is_expecting(connection))) {
         if (!connection_is_within_limit(connection)) {
             return;
         }
@@ -308,7 +377,8 @@ void connection_settle(struct connection *connection)
     }
     show(&connection->shown.in_bytes, connection->in.len);
     show(&connection->shown.in_free_bytes, connection->in.cap - connection->in.len);
-    show(&connection->shown.unsent_bytes, connection->unsent_bytes);
+    show(&connection->shown.unsent_bytes,
+         connection->unsent_bytes + connection->held_bytes);
     show(&connection->shown.queued, connection->session.queue_count);
     show(&connection->shown.queued_bytes, connection->session.queue_bytes);
     watch_events(connection);

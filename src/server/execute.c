@@ -69,7 +69,7 @@ static COLD void unknown(struct call *call, bool is_resp)
 static COLD PRINTF_LIKE(3, 4) void refuse(struct call *call, const char *code,
                                           const char *format, ...)
 {
-    char why[256];
+    char why[512];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(why, sizeof(why), format, arguments);
@@ -178,6 +178,81 @@ static ALWAYS_INLINE bool pass_gates(struct call *call, bool is_resp)
     return true;
 }
 
+/* ---- what the data and the log allow just now ---- */
+
+/* While the keyspace is filled nobody else may touch it; the rows say who does not want to. WATCH
+ * may come during loading in Redis: here it would reach into the shards. */
+static COLD bool may_run_while_loading(struct call *call)
+{
+    if ((call->row->flags & COMMAND_LOADING) != 0 && call->row->first_key == 0) {
+        return true;
+    }
+    refuse(call, "LOADING", "memento is loading the dataset in memory");
+    return false;
+}
+
+static bool takes_flag(const struct call *call, uint32_t flag)
+{
+    return (call->row->flags & flag) != 0;
+}
+
+/* Whether what the request, or EXEC, would run changes something; and whether all of that only
+ * gives space back. */
+static bool is_change(const struct call *call, bool *only_frees)
+{
+    const struct session *session = call->session;
+    if (takes_flag(call, COMMAND_WRITE)) {
+        *only_frees = takes_flag(call, COMMAND_FREES);
+        return true;
+    }
+    bool changes = false;
+    *only_frees = true;
+    bool is_exec = bytes_is(bytes_of_string(call->row->name), "exec");
+    for (size_t i = 0; is_exec && i < session->queue_count; i++) {
+        uint32_t flags = session->queue[i].row->flags;
+        changes = changes || (flags & COMMAND_WRITE) != 0;
+        *only_frees =
+            *only_frees && ((flags & COMMAND_WRITE) == 0 || (flags & COMMAND_FREES) != 0);
+    }
+    return changes;
+}
+
+/* The log takes nothing, or only deletions. */
+static COLD bool may_change(struct call *call, enum log_state state)
+{
+    bool only_frees;
+    if (!is_change(call, &only_frees) || (state == LOG_NO_SPACE && only_frees)) {
+        return true;
+    }
+    struct buf why;
+    buf_init(&why);
+    log_state_reason(call->writer->log.log, &why);
+    if (state == LOG_FAILED) {
+        refuse(call, "MISCONF",
+               "the log failed: %s; reads work. LOG REOPEN or a restart repairs it",
+               buf_c_string(&why));
+    } else {
+        refuse(call, "MISCONF", "disk full: %s; reads and deletions work",
+               buf_c_string(&why));
+    }
+    buf_fini(&why);
+    return false;
+}
+
+static ALWAYS_INLINE bool is_possible_now(struct call *call)
+{
+    if (UNLIKELY(!call_worker(call)->is_loaded) && !may_run_while_loading(call)) {
+        return false;
+    }
+    const struct log *log = call->writer->log.log;
+    if (log == NULL ||
+        (call->row->flags & (COMMAND_WRITE | COMMAND_MULTI_CONTROL)) == 0) {
+        return true;
+    }
+    enum log_state state = log_state(log);
+    return LIKELY(state == LOG_READY) || may_change(call, state);
+}
+
 static COLD void queue_in_multi(struct call *call)
 {
     if ((call->row->flags & COMMAND_NO_MULTI) != 0) {
@@ -232,7 +307,7 @@ static ALWAYS_INLINE void run(struct worker *worker, struct parsed *parsed,
                         .session = session,
                         .writer = &worker->writer,
                         .reply = &worker->reply};
-    if (!pass_gates(&call, parsed->is_resp)) {
+    if (!pass_gates(&call, parsed->is_resp) || !is_possible_now(&call)) {
         return;
     }
     parsed->row = call.row; /* the subcommand's, for CLIENT LIST */

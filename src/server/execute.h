@@ -1,6 +1,7 @@
 /* execute.h - one parsed request on its way to a handler: the gates, in one sequence.
  *
- *   known? -> arity? -> authorised? -> queued by MULTI? -> handler */
+ *   known? -> arity? -> authorised? -> loaded, and does the log take it? -> queued by MULTI?
+ *   -> handler */
 #pragma once
 
 #include "base/bytes.h"

@@ -165,7 +165,7 @@ static void take_share(struct worker *worker, struct connection *connection, cha
         return;
     }
     struct share *share = &batch->shares[batch->share_count++];
-    share->connection = connection;
+    *share = (struct share){.connection = connection};
     share->first_request = batch->request_count;
     bool more;
     size_t used = parse_all(worker, connection, input, len, &more);

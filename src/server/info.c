@@ -138,6 +138,101 @@ static void take_memory(struct server *server, bool may_lock, struct info_sample
     }
 }
 
+/* ---- the data on disk ---- */
+
+static uint64_t changes_of_all(const struct server *server)
+{
+    uint64_t changes = 0;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        changes += load(&server->workers[i].writer.changes);
+    }
+    return changes;
+}
+
+void info_note_save(struct server *server)
+{
+    if (atomic_load(&server->log) == NULL) {
+        return;
+    }
+    struct persist_stats stats;
+    engine_persist_stats(&server->engine, &stats);
+    lock_acquire(&server->persist_lock);
+    bool is_new = stats.last_save_ms != server->persist_seen.last_save_ms;
+    server->persist_seen = stats;
+    lock_release(&server->persist_lock);
+    if (is_new) {
+        atomic_store(&server->changes_at_save, changes_of_all(server));
+    }
+}
+
+void info_persist_stats(struct server *server, bool may_lock, struct persist_stats *stats)
+{
+    if (may_lock) {
+        engine_persist_stats(&server->engine, stats);
+        return;
+    }
+    lock_acquire(&server->persist_lock);
+    *stats = server->persist_seen;
+    lock_release(&server->persist_lock);
+}
+
+/* At the rate until now; 0 when it cannot be told. */
+static int64_t seconds_left(const struct info_persistence *loading, int64_t passed_ms)
+{
+    int64_t left = loading->loading_bytes_total - loading->loading_bytes;
+    if (loading->loading_bytes <= 0 || left <= 0 || passed_ms <= 0) {
+        return 0;
+    }
+    double rate = (double)loading->loading_bytes / (double)passed_ms;
+    return (int64_t)((double)left / rate / 1000) + 1;
+}
+
+static void take_loading(const struct server *server, struct info_persistence *out)
+{
+    const struct load_progress *progress = engine_load_progress(&server->engine);
+    out->is_loading = true;
+    if (progress == NULL) { /* it begins in this moment */
+        out->loading_start_s = server->started_ms / 1000;
+        out->loading_bytes = out->loading_bytes_total = out->loading_records = 0;
+        out->loading_eta_s = 0;
+        return;
+    }
+    int64_t started_ms = atomic_load(&progress->started_ms);
+    out->loading_start_s = started_ms / 1000;
+    out->loading_bytes = (int64_t)atomic_load(&progress->bytes);
+    out->loading_bytes_total = (int64_t)atomic_load(&progress->bytes_total);
+    out->loading_records = (int64_t)atomic_load(&progress->records);
+    out->loading_eta_s = seconds_left(out, clock_wall_ms() - started_ms);
+}
+
+static void print_uuid(const struct log *log, char *text)
+{
+    unsigned char uuid[UUID_BYTES];
+    log_uuid(log, uuid);
+    for (size_t i = 0; i < UUID_BYTES; i++) {
+        snprintf(text + 2 * i, 3, "%02x", uuid[i]);
+    }
+}
+
+static void take_persistence(struct server *server, bool may_lock,
+                             struct info_persistence *out)
+{
+    struct log *log = atomic_load(&server->log);
+    out->loading_start_s = out->loading_bytes = out->loading_bytes_total = -1;
+    out->loading_records = out->loading_eta_s = out->stats.last_compaction_ms = -1;
+    out->last_save_s = (uint64_t)server->started_ms / 1000;
+    out->changes_since_save = changes_of_all(server);
+    out->has_log = config_number(&server->config, OPTION_MEMORY_ONLY) == 0;
+    if (log != NULL) {
+        info_persist_stats(server, may_lock, &out->stats);
+        out->last_save_s = (uint64_t)out->stats.last_save_ms / 1000;
+        out->changes_since_save -= load(&server->changes_at_save);
+        print_uuid(log, out->uuid);
+    } else if (out->has_log) {
+        take_loading(server, out);
+    }
+}
+
 static double seconds(struct timeval time)
 {
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
@@ -174,6 +269,7 @@ void info_take(struct server *server, bool may_lock, struct info_sample *sample)
     sample->uptime_s = uptime_ms > 0 ? (uint64_t)uptime_ms / 1000 : 0;
     take_process(sample);
     take_memory(server, may_lock, sample);
+    take_persistence(server, may_lock, &sample->persistence);
     sum_up(server, &sample->totals);
     subtract_baseline(server, &sample->totals);
     for (unsigned i = 0; i < MEMENTO_DATABASES; i++) {
@@ -219,6 +315,45 @@ static bool print_SECONDS(struct buf *out, double value)
 {
     buf_appendf(out, "%.6f", value);
     return true;
+}
+
+static bool print_SIGNED(struct buf *out, int64_t value)
+{
+    buf_append_integer(out, value);
+    return true;
+}
+
+static bool print_PERCENT(struct buf *out, double value)
+{
+    return value >= 0 && print_RATIO(out, value);
+}
+
+static const char *info_log_state(const struct info_persistence *persistence)
+{
+    static const char *const states[] = {
+        [LOG_READY] = "ready", [LOG_NO_SPACE] = "no-space", [LOG_FAILED] = "failed"};
+    if (!persistence->has_log) {
+        return "none";
+    }
+    return persistence->is_loading ? "loading" : states[persistence->stats.state];
+}
+
+static double info_percent(int64_t part, int64_t whole)
+{
+    return part < 0 || whole < 0 ? -1
+           : whole == 0          ? 0
+                                 : 100.0 * (double)part / (double)whole;
+}
+
+/* -1 stays -1: never. */
+static int64_t info_seconds(int64_t ms)
+{
+    return ms < 0 ? -1 : ms / 1000;
+}
+
+static const char *info_status(enum memento_status status)
+{
+    return status == MEMENTO_OK ? "ok" : "err";
 }
 
 static double info_ratio(uint64_t part, uint64_t whole)

@@ -8,6 +8,7 @@
 #include "base/annotate.h"
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "engine/persist.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +39,15 @@ struct info_sample {
     int64_t entry_bytes, table_bytes, large_bytes; /* negative: not known now */
     uint64_t ops_per_second;
     struct info_totals totals;
+    struct info_persistence {
+        bool is_loading, has_log;
+        /* While it loads; negative otherwise. */
+        int64_t loading_start_s, loading_bytes, loading_bytes_total, loading_records,
+            loading_eta_s;
+        uint64_t last_save_s, changes_since_save;
+        char uuid[2 * 16 + 1];
+        struct persist_stats stats;
+    } persistence;
     double cpu_system_s, cpu_user_s;
     struct {
         uint64_t keys, keys_with_deadline;
@@ -69,6 +79,11 @@ void info_print(const struct info_sample *sample, unsigned sections, struct buf 
 /* Remembers the memory in use when it is the most so far. Any thread; main calls it as often
  * as it samples. */
 void info_note_memory(struct server *server);
+/* Takes a look at the data on disk, and how many changes the snapshot in force has. Main. */
+void info_note_save(struct server *server);
+/* With a log that is loaded. Without `may_lock` it is what main saw last, a moment ago. */
+void info_persist_stats(struct server *server, bool may_lock,
+                        struct persist_stats *stats);
 
 /* CONFIG RESETSTAT: counts begin again at zero. Any thread. */
 void info_reset_totals(struct server *server);

@@ -14,8 +14,9 @@ static unsigned wanted_sections(const struct call *call)
 
 void command_info(struct call *call)
 {
-    /* Inside EXEC some shards are locked by this very thread. */
-    bool may_lock = call->writer->span_depth == 0;
+    /* Inside EXEC some shards are locked by this very thread; while it loads they are nobody
+     * else's. */
+    bool may_lock = call->writer->span_depth == 0 && call_worker(call)->is_loaded;
     struct info_sample sample;
     info_take(call_server(call), may_lock, &sample);
     struct buf text;

@@ -1,13 +1,14 @@
 /* main.c - memento-server: reads its options, starts the workers, accepts, and ends cleanly.
  *
  * The main thread owns the listeners and the signals: SIGTERM and SIGINT drain and end,
- * SIGHUP opens the trace file again, SIGPIPE is ignored. */
+ * SIGHUP opens the trace file again, SIGPIPE and SIGXFSZ are ignored. */
 #include <memento/version.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/os.h"
 #include "base/trace.h"
+#include "engine/persist.h"
 #include "server/acceptor.h"
 #include "server/execute.h"
 #include "server/info.h"
@@ -22,7 +23,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Exit codes: 0 ended as asked, 1 could not start, 2 wrong usage. */
+/* The other exit statuses are in config_print.c, for --help. */
 #define EXIT_USAGE 2
 
 static const int sampling_ms = 250;
@@ -31,6 +32,20 @@ void server_stop(struct server *server)
 {
     atomic_store(&server->stop_wanted, true);
     mailbox_wake(&server->main_mailbox);
+}
+
+void server_fail(struct server *server)
+{
+    atomic_store(&server->has_failed, true);
+    server_stop(server);
+}
+
+void server_note_loaded(struct server *server)
+{
+    unsigned loaded = atomic_fetch_add(&server->workers_loaded, 1) + 1;
+    if (loaded == server->worker_count) {
+        trace_info("ready");
+    }
 }
 
 /* ---- starting ---- */
@@ -112,6 +127,11 @@ static void fit_descriptors(struct server *server)
     atomic_store(&server->config.numbers[OPTION_MAXCLIENTS], (int64_t)possible);
 }
 
+static bool is_in_memory(const struct server *server)
+{
+    return config_number(&server->config, OPTION_MEMORY_ONLY) != 0;
+}
+
 static void announce(struct server *server, struct acceptor *acceptor)
 {
     struct config *config = &server->config;
@@ -121,7 +141,9 @@ static void announce(struct server *server, struct acceptor *acceptor)
                server->worker_count, server->engine.keyspace.shard_count,
                (long long)config_number(config, OPTION_MAXCLIENTS),
                (long long)config_number(config, OPTION_MAX_VALUE_SIZE) >> 20);
-    trace_warning("the data lives in memory only: it is gone when the server ends");
+    if (is_in_memory(server)) {
+        trace_warning("the data lives in memory only: it is gone when the server ends");
+    }
 }
 
 /* ---- running ---- */
@@ -152,6 +174,78 @@ static void sample(struct server *server, struct samples *samples)
         atomic_store_explicit(&server->ops_per_second,
                               passed_ns == 0 ? 0 : done * 1000000000u / passed_ns,
                               memory_order_relaxed);
+    }
+}
+
+/* ---- the data and the log ---- */
+
+/* Each worker attaches itself to the log, on its own thread. */
+static void tell_loaded(struct server *server)
+{
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        struct mail loaded = {MAIL_LOADED, 0, NULL};
+        while (mailbox_post(&server->workers[i].mailbox, loaded) != MEMENTO_OK) {
+            usleep(1000); /* full of new clients; the worker is taking them */
+        }
+    }
+}
+
+static void announce_data(struct server *server)
+{
+    struct persist_stats stats;
+    engine_persist_stats(&server->engine, &stats);
+    uint64_t keys = 0;
+    for (unsigned i = 0; i < MEMENTO_DATABASES; i++) {
+        keys += engine_count(&server->engine, i);
+    }
+    struct buf policy;
+    buf_init(&policy);
+    config_print(&server->config, OPTION_FSYNC_POLICY, &policy);
+    trace_info("%llu keys from %llu bytes of snapshot and %llu bytes of log in %llu ms; "
+               "fsync-policy %s",
+               (unsigned long long)keys, (unsigned long long)stats.log.snapshot_bytes,
+               (unsigned long long)stats.log.log_bytes, (unsigned long long)stats.load_ms,
+               buf_c_string(&policy));
+    buf_fini(&policy);
+}
+
+/* What the loader has brought: the data, or the reason to end. */
+static void take_loaded(struct server *server)
+{
+    struct loader *loader = &server->loader;
+    if (!loader->is_running || !atomic_load(&loader->is_done)) {
+        return;
+    }
+    loader_join(loader, false);
+    if (loader->status == MEMENTO_OK) {
+        announce_data(server);
+        tell_loaded(server);
+    } else {
+        atomic_store(&server->stop_wanted, true); /* run() says why */
+    }
+}
+
+/* A few times a second, however many clients come: the clock that deadlines are measured with, the log's state. */
+static void look_after_data(struct server *server, uint64_t *looked_ns)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if (server->loader.is_running ||
+        now_ns - *looked_ns < (uint64_t)sampling_ms * 1000000) {
+        return;
+    }
+    *looked_ns = now_ns;
+    int64_t forth_ms = ttl_clock_follow(&server->engine.clock);
+    if (forth_ms > 0) {
+        trace_warning("the wall clock was set forth: time to live follows by %lld ms",
+                      (long long)forth_ms);
+    }
+    info_note_save(server);
+    struct log *log = atomic_load(&server->log);
+    if (log != NULL && log_state(log) == LOG_FAILED &&
+        config_number(&server->config, OPTION_ON_LOG_FAILURE) != 0 &&
+        !atomic_load(&server->has_failed)) {
+        trace_error("the log failed and on-log-failure is exit: ending");
+        server_fail(server);
     }
 }
 
@@ -186,6 +280,7 @@ static bool serve(struct server *server, struct acceptor *acceptor, int signals)
         ok = watch(epoll, acceptor->listeners[i]);
     }
     struct samples samples = {0};
+    uint64_t looked_ns = 0;
     while (ok && !atomic_load(&server->stop_wanted)) {
         struct epoll_event events[LISTENERS_MAX + 2];
         int ready = os_epoll_wait(epoll, events, (int)ARRAY_LEN(events), sampling_ms);
@@ -195,12 +290,14 @@ static bool serve(struct server *server, struct acceptor *acceptor, int signals)
                 take_signal(server, signals);
             } else if (fd == server->main_mailbox.event_fd) {
                 mailbox_drain(&server->main_mailbox);
+                take_loaded(server);
             } else {
                 acceptor_accept(acceptor, fd);
             }
         }
         sample(server, &samples);
         info_note_memory(server);
+        look_after_data(server, &looked_ns);
     }
     if (epoll >= 0) {
         os_close(epoll);
@@ -221,6 +318,11 @@ static void stop_workers(struct server *server)
     for (unsigned i = 0; i < server->worker_count; i++) {
         thread_join(&server->workers[i].thread);
     }
+}
+
+/* When no background thread can know them any more. */
+static void free_workers(struct server *server)
+{
     for (unsigned i = 0; i < server->worker_count; i++) {
         worker_fini(&server->workers[i]);
     }
@@ -241,41 +343,69 @@ static int complain(struct server *server, const char *what, struct buf *error)
     return EXIT_FAILURE;
 }
 
+static enum memento_status start_loading(struct server *server)
+{
+    return is_in_memory(server) ? MEMENTO_OK : loader_start(&server->loader, server);
+}
+
+/* The workers have their last turns, then the log is sealed. The exit status. */
+static int end(struct server *server)
+{
+    struct loader *loader = &server->loader;
+    loader_join(loader, true);
+    stop_workers(server);
+    int result = atomic_load(&server->has_failed) ? EXIT_FAILURE : EXIT_SUCCESS;
+    bool was_refused = !is_in_memory(server) && loader->status != MEMENTO_OK &&
+                       loader->status != MEMENTO_CLOSED;
+    if (was_refused) {
+        (void)complain(server, "", &loader->error.text);
+        result = loader->error.exit_code;
+    } else if (engine_close(&server->engine) != MEMENTO_OK) {
+        trace_error("the end of the log could not be written: the next start recovers "
+                    "what is there");
+        result = EXIT_FAILURE;
+    }
+    free_workers(server);
+    engine_fini(&server->engine);
+    if (!is_in_memory(server)) {
+        loader_fini(loader);
+    }
+    trace_info("ended");
+    return result;
+}
+
 static int run(struct server *server)
 {
     struct buf error;
     buf_init(&error);
     struct acceptor acceptor;
-    int result = EXIT_FAILURE;
     int signals = process_prepare();
     if (signals < 0 || mailbox_init(&server->main_mailbox, 16) != MEMENTO_OK) {
         return complain(
             server, "cannot prepare the process: out of descriptors or memory", &error);
     }
     fit_descriptors(server);
+    int result;
     if (acceptor_open(&acceptor, server, &error) != MEMENTO_OK) {
         result = complain(server, "", &error);
+        acceptor_close(&acceptor);
     } else if (name_this_run(server) != MEMENTO_OK ||
                start_keyspace(server) != MEMENTO_OK ||
-               start_workers(server) != MEMENTO_OK) {
+               start_workers(server) != MEMENTO_OK ||
+               start_loading(server) != MEMENTO_OK) {
         /* Threads may be running: leaving the process is the clean way out. */
         complain(server, "cannot start: out of memory or threads", &error);
         acceptor_close(&acceptor);
         exit(EXIT_FAILURE);
     } else {
         announce(server, &acceptor);
-        result = serve(server, &acceptor, signals) ? EXIT_SUCCESS : EXIT_FAILURE;
-        if (result != EXIT_SUCCESS) {
+        if (!serve(server, &acceptor, signals)) {
             complain(server, "cannot wait for clients: epoll failed", &error);
             exit(EXIT_FAILURE); /* the workers still use what would be freed below */
         }
         trace_info("stopping: answering what has arrived");
-    }
-    acceptor_close(&acceptor);
-    if (result == EXIT_SUCCESS) {
-        stop_workers(server);
-        engine_fini(&server->engine);
-        trace_info("ended");
+        acceptor_close(&acceptor);
+        result = end(server);
     }
     mailbox_fini(&server->main_mailbox);
     os_close(signals);
@@ -316,6 +446,7 @@ int main(int argc, char **argv)
     server.started_ms = clock_wall_ms();
     config_init(&server.config);
     clients_init(&server.clients);
+    lock_init(&server.persist_lock);
     struct buf error;
     buf_init(&error);
     int result = EXIT_USAGE;
@@ -338,6 +469,7 @@ int main(int argc, char **argv)
         break;
     }
     buf_fini(&error);
+    lock_fini(&server.persist_lock);
     clients_fini(&server.clients);
     config_fini(&server.config);
     return result;

@@ -9,7 +9,8 @@
 int process_prepare(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    if (sigaction(SIGPIPE, &ignore, NULL) != 0) {
+    if (sigaction(SIGPIPE, &ignore, NULL) != 0 ||
+        sigaction(SIGXFSZ, &ignore, NULL) != 0) {
         return -1;
     }
     sigset_t wanted;

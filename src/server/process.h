@@ -3,7 +3,8 @@
 
 enum process_wish { PROCESS_NOTHING, PROCESS_STOP, PROCESS_REOPEN };
 
-/* Ignores SIGPIPE, and blocks SIGTERM, SIGINT and SIGHUP for all threads to come: they arrive
+/* Ignores SIGPIPE and SIGXFSZ (a peer that is gone, a file over a limit: the call says so), and
+ * blocks SIGTERM, SIGINT and SIGHUP for all threads to come: they arrive
  * at the descriptor returned, -1 on failure. */
 int process_prepare(void);
 /* Reads one signal from it. */

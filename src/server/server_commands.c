@@ -36,8 +36,9 @@ static bool read_shutdown(const struct call *call, struct shutdown *wish)
     return !(wish->abort && others) && !(wish->save && wish->nosave);
 }
 
-/* There is nobody to wait for, so NOSAVE, NOW and FORCE all mean the same, and no shutdown can
- * ever be found in progress. The end of the connection is the answer, as in Redis. */
+/* With a log everything is on disk at the end in any case: SAVE needs no snapshot for that, and
+ * NOSAVE loses nothing. There is nobody to wait for, so NOW and FORCE mean the same, and no
+ * shutdown can ever be found in progress. The end of the connection is the answer, as in Redis. */
 void command_shutdown(struct call *call)
 {
     struct shutdown wish;
@@ -45,7 +46,8 @@ void command_shutdown(struct call *call)
         call_syntax_error(call);
     } else if (wish.abort) {
         reply_error(call->reply, "ERR No shutdown in progress.");
-    } else if (wish.save) {
+    } else if (wish.save &&
+               config_number(&call_server(call)->config, OPTION_MEMORY_ONLY) != 0) {
         reply_error(call->reply,
                     "ERR nothing can be saved: the data lives in memory only. "
                     "SHUTDOWN NOSAVE ends the server and loses it");

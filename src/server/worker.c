@@ -8,7 +8,9 @@
 #include "base/socket.h"
 #include "base/trace.h"
 #include "server/batch.h"
+#include "server/hold.h"
 #include "server/server.h"
+#include "server/wait.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -35,10 +37,17 @@ static void release_large(void *owner)
 enum memento_status worker_init(struct worker *worker, struct server *server,
                                 unsigned index)
 {
-    *worker = (struct worker){.server = server, .index = index, .epoll = -1};
+    bool in_memory = config_number(&server->config, OPTION_MEMORY_ONLY) != 0;
+    *worker = (struct worker){.server = server,
+                              .index = index,
+                              .epoll = -1,
+                              .has_data = in_memory, /* there is nothing to load */
+                              .is_loaded = in_memory};
     list_init(&worker->connections);
     list_init(&worker->waiting);
     list_init(&worker->doomed);
+    list_init(&worker->holding);
+    list_init(&worker->jobs);
     buf_init(&worker->output);
     reply_init(&worker->reply, &worker->output, release_large);
     enum memento_status status = writer_init(&worker->writer, &server->engine);
@@ -61,6 +70,9 @@ enum memento_status worker_init(struct worker *worker, struct server *server,
 
 void worker_fini(struct worker *worker)
 {
+    LIST_EACH (node, next, &worker->jobs) {
+        job_destroy(CONTAINER_OF(node, struct job, of_worker));
+    }
     batch_destroy(worker->batch);
     reply_fini(&worker->reply);
     buf_fini(&worker->output);
@@ -81,6 +93,7 @@ void worker_doom(struct connection *connection)
     connection->is_closing = true;
     connection->has_waiting = false;
     list_remove(&connection->of_waiting);
+    list_remove(&connection->of_holding);
     list_remove(&connection->of_worker);
     list_append(&connection->worker->doomed, &connection->of_worker);
 }
@@ -132,6 +145,68 @@ static void kill_client(struct worker *worker, uint64_t id)
     }
 }
 
+/* ---- the log ---- */
+
+/* The log, from another thread: something that replies wait for may have come. */
+static void wake(void *context)
+{
+    struct worker *worker = context;
+    mailbox_wake(&worker->mailbox);
+}
+
+/* The time of the turn. The log has to know it before anything is changed, and that it is about
+ * to change before the clock is read: see "settled versions" in log/README.md. */
+static void read_clock(struct worker *worker)
+{
+    struct writer *writer = &worker->writer;
+    if (UNLIKELY(!worker->is_loaded)) {
+        worker->is_loaded = server_is_loaded(worker->server);
+    }
+    if (UNLIKELY(!worker->has_data)) {
+        writer->now_ms = clock_wall_ms(); /* the engine's clock is being set */
+        return;
+    }
+    if (writer->log.log == NULL) {
+        writer->now_ms = engine_now_ms(writer->engine);
+        return;
+    }
+    log_writer_wakes(&writer->log);
+    writer->now_ms = engine_now_ms(writer->engine);
+    log_writer_turn(&writer->log, (uint64_t)writer->now_ms << LOG_VERSION_SHIFT);
+}
+
+static void fall_asleep(struct worker *worker)
+{
+    struct log_writer *log = &worker->writer.log;
+    if (log->log != NULL &&
+        atomic_load_explicit(&log->written, memory_order_relaxed) == log->committed) {
+        log_writer_sleeps(log);
+    }
+}
+
+static void take_data(struct worker *worker)
+{
+    struct server *server = worker->server;
+    if (config_number(&server->config, OPTION_MEMORY_ONLY) == 0) {
+        if (writer_attach(&worker->writer, wake, worker) != MEMENTO_OK) {
+            trace_error("out of memory: worker %u cannot write to the log",
+                        worker->index);
+            server_fail(server);
+            return;
+        }
+        struct log *log = worker->writer.log.log;
+        /* CONFIG SET may have come while it was loaded. */
+        log_set_policy(
+            log, (enum log_policy)config_number(&server->config, OPTION_FSYNC_POLICY));
+        atomic_store(&server->log, log);
+    }
+    worker->has_data = true;
+    server_note_loaded(server);
+    read_clock(worker);
+}
+
+/* ---- mail ---- */
+
 static void read_mail(struct worker *worker)
 {
     mailbox_drain(&worker->mailbox);
@@ -144,10 +219,16 @@ static void read_mail(struct worker *worker)
         case MAIL_KILL:
             kill_client(worker, mail.number);
             break;
+        case MAIL_LOADED:
+            take_data(worker);
+            break;
         case MAIL_STOP:
             worker->is_stopping = true;
             break;
         }
+    }
+    if (UNLIKELY(!list_is_empty(&worker->jobs))) {
+        job_look(worker);
     }
 }
 
@@ -165,7 +246,9 @@ static void close_idle(struct worker *worker)
         struct connection *connection = CONTAINER_OF(node, struct connection, of_worker);
         int64_t active_ms =
             atomic_load_explicit(&connection->active_ms, memory_order_relaxed);
-        if (now_ms - active_ms >= timeout_s * 1000) {
+        bool waits_for_us =
+            connection->held_first != NULL || connection->wait.kind != WAIT_NOTHING;
+        if (now_ms - active_ms >= timeout_s * 1000 && !waits_for_us) {
             trace_debug("client %llu: idle for %lld s: closed",
                         (unsigned long long)connection->session.id,
                         (long long)((now_ms - active_ms) / 1000));
@@ -179,6 +262,9 @@ static void close_idle(struct worker *worker)
 static void sweep(struct worker *worker)
 {
     int64_t now_ms = worker->writer.now_ms;
+    if (UNLIKELY(!worker->has_data)) {
+        return;
+    }
     if (now_ms < worker->next_sweep_ms && worker->next_sweep_ms - now_ms <= SWEEP_MS) {
         return; /* (a clock that was set back must not stop the sweep) */
     }
@@ -191,7 +277,7 @@ static void sweep(struct worker *worker)
 static int sleep_ms(const struct worker *worker)
 {
     bool busy = !list_is_empty(&worker->waiting) ||
-                worker->next_sweep_ms <= worker->writer.now_ms;
+                (worker->has_data && worker->next_sweep_ms <= worker->writer.now_ms);
     return busy ? 0 : SWEEP_MS;
 }
 
@@ -230,13 +316,17 @@ static void take_event(struct worker *worker, const struct epoll_event *event)
         connection_settle(connection);
     }
     bool readable = (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
-    if (UNLIKELY(!readable || connection->has_waiting || connection->is_closing)) {
+    if (UNLIKELY(connection->is_closing)) {
         return;
     }
-    if (UNLIKELY(connection->input_ended)) {
+    bool has_ended = connection->input_ended && !connection->has_waiting;
+    if (UNLIKELY(has_ended || connection->is_stalled)) {
         if ((event->events & (EPOLLHUP | EPOLLERR)) != 0) {
             worker_doom(connection); /* nobody is there to read the rest */
         }
+        return;
+    }
+    if (UNLIKELY(!readable || connection->has_waiting)) {
         return;
     }
     if (UNLIKELY(!gather_read(worker, connection))) {
@@ -306,6 +396,9 @@ static bool turn(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_MAX];
     let_clients_run(worker);
+    if (timeout_ms != 0) {
+        fall_asleep(worker);
+    }
     int ready = os_epoll_wait(worker->epoll, events, EVENTS_MAX, timeout_ms);
     CHECK(ready >= 0 || errno == EINTR);
     worker->ready_last = ready;
@@ -314,7 +407,7 @@ static bool turn(struct worker *worker, int timeout_ms)
     bool measure = config_number(&worker->server->config, OPTION_MEASURE_TURNS) != 0;
     uint64_t cpu_began_ns = measure ? clock_thread_cpu_ns() : 0;
     worker->monotonic_ms = (int64_t)(began_ns / 1000000);
-    worker->writer.now_ms = clock_wall_ms();
+    read_clock(worker);
     load_limits(worker);
 
     if (UNLIKELY(!list_is_empty(&worker->waiting))) {
@@ -324,6 +417,7 @@ static bool turn(struct worker *worker, int timeout_ms)
         take_event(worker, &events[i]);
     }
     batch_run(worker);
+    hold_turn(worker);
     sweep(worker);
     close_idle(worker);
     bury(worker);
@@ -336,7 +430,8 @@ static int64_t monotonic_ms(void)
     return (int64_t)(clock_monotonic_ns() / 1000000);
 }
 
-/* Nothing more is read from anybody; true while there are replies that were not taken. */
+/* Nothing more is read from anybody; true while there are replies that were not taken, or that
+ * the log has not let go. */
 static bool has_unsent(struct worker *worker)
 {
     bool unsent = false;
@@ -344,7 +439,9 @@ static bool has_unsent(struct worker *worker)
         struct connection *connection = CONTAINER_OF(node, struct connection, of_worker);
         connection->input_ended = true;
         connection_settle(connection);
-        unsent = unsent || (!connection->is_closing && connection->unsent_first != NULL);
+        bool has_some =
+            connection->unsent_first != NULL || connection->held_first != NULL;
+        unsent = unsent || (!connection->is_closing && has_some);
     }
     bury(worker);
     return unsent;
@@ -372,6 +469,9 @@ static void worker_main(void *context)
         turn(worker, sleep_ms(worker));
     }
     drain(worker);
+    if (worker->writer.log.log != NULL) {
+        writer_detach(&worker->writer);
+    }
 }
 
 enum memento_status worker_start(struct worker *worker)

@@ -3,8 +3,8 @@
  *   1 gather    wait for ready sockets, read each once, parse all complete requests, hash keys
  *   2 prefetch  touch the table lines of the batch, then the entries they name
  *   3 execute   each connection's requests in order; replies gather in the worker's output
- *   4 commit    (the log's place: records of this turn become one frame)
- *   5 answer    one write a connection
+ *   4 commit    what the turn has changed becomes one frame of the log
+ *   5 answer    one write a connection; what has to wait for the log is held (hold.h)
  *   then        a bounded slice of expiry
  *
  * Thread: everything is the worker's own but the mailbox and the counters. */
@@ -30,6 +30,7 @@ struct batch;
 enum worker_mail {
     MAIL_CONNECTION, /* number: an accepted fd */
     MAIL_KILL,       /* number: id of the client to close */
+    MAIL_LOADED,     /* the data is there: attach to the log, serve all commands */
     MAIL_STOP        /* answer what has arrived, then end */
 };
 
@@ -57,8 +58,14 @@ struct worker {
     struct batch *batch;
     struct list connections; /* of_worker */
     struct list waiting;     /* connections with requests that were read but not run */
-    struct list doomed;      /* is_closing, destroyed at the end of the turn */
+    struct list
+        holding;        /* connections with replies that wait for the log, or for a job */
+    struct list jobs;   /* asked for by clients of this worker; wait.h */
+    struct list doomed; /* is_closing, destroyed at the end of the turn */
+    bool has_data;      /* the engine may be used, and has its clock */
+    bool is_loaded;     /* all workers have it: commands that need data may run */
     bool is_stopping;
+    size_t staged; /* bytes of this batch's changes that the log does not have yet */
     int64_t monotonic_ms; /* at the beginning of the turn */
     int ready_last;       /* sockets of the last turn */
     int64_t next_timeout_check_ms;

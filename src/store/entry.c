@@ -335,6 +335,19 @@ void entry_read_value(const char *chunk, struct bytes *value, struct large **lar
         flags & ENTRY_HAS_DEADLINE ? entry_deadline_ms(chunk) : ENTRY_NO_DEADLINE;
 }
 
+uint64_t entry_version(const char *chunk)
+{
+    const char *at = chunk;
+    unsigned flags = (unsigned char)*at++;
+    (void)varint_read(&at);
+    if (!(flags & ENTRY_VALUE_IS_LARGE)) {
+        (void)varint_read(&at);
+    }
+    uint64_t version;
+    memcpy(&version, at, VERSION_BYTES);
+    return version;
+}
+
 uint64_t entry_hash(const char *chunk, const struct hash_seed *seed)
 {
     size_t key_len, value_len;

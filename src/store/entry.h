@@ -71,6 +71,7 @@ bool entry_is(const char *chunk, struct bytes key, uint8_t db);
 /* The value and the deadline, and nothing else. */
 void entry_read_value(const char *chunk, struct bytes *value, struct large **large,
                       int64_t *deadline_ms);
+uint64_t entry_version(const char *chunk);
 /* The hash of the entry's key in its database. */
 uint64_t entry_hash(const char *chunk, const struct hash_seed *seed);
 /* The deadline alone, or ENTRY_NO_DEADLINE. */

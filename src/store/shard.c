@@ -84,6 +84,7 @@ enum memento_status shard_find(struct shard *shard, const struct key *key, int64
 {
     struct table_place place;
     if (!table_find(&shard->table, key, &place)) {
+        item->version = 0;
         return MEMENTO_NOT_FOUND;
     }
     entry_read(shard_entry(shard, place.index), item);
@@ -101,6 +102,16 @@ enum memento_status shard_find_value(struct shard *shard, const struct key *key,
     int64_t deadline_ms;
     entry_read_value(shard_entry(shard, place.index), value, large, &deadline_ms);
     return deadline_ms <= now_ms ? MEMENTO_NOT_FOUND : MEMENTO_OK;
+}
+
+bool shard_find_version(struct shard *shard, const struct key *key, uint64_t *version)
+{
+    struct table_place place;
+    if (!table_find(&shard->table, key, &place)) {
+        return false;
+    }
+    *version = entry_version(shard_entry(shard, place.index));
+    return true;
 }
 
 /* The tick at which the item is filed: exactly, or a later one that is not after its
@@ -549,11 +560,13 @@ enum memento_status shard_set_deadline(struct shard *shard, const struct key *ke
 
 static void shard_unlink(struct shard *shard, uint64_t hash,
                          const struct table_place *place, const struct item *item)
+    REQUIRES(shard)
 {
     shard_count_key(shard, item, false);
     shard_count_deadline(shard, item, false);
     shard_count_large(shard, item->large, false);
     shard_count_large(shard, item->large_key, false);
+    shard_note_removal(shard, item->version);
     large_drop(item->large);
     large_drop(item->large_key);
     uint64_t index = place->index;
@@ -574,7 +587,7 @@ enum memento_status shard_remove(struct shard *shard, const struct key *key,
     return item.deadline_ms <= now_ms ? MEMENTO_NOT_FOUND : MEMENTO_OK;
 }
 
-static void shard_remove_index(struct shard *shard, uint64_t index)
+static void shard_remove_index(struct shard *shard, uint64_t index) REQUIRES(shard)
 {
     const char *entry = shard_entry(shard, index);
     uint64_t hash = entry_hash(entry, shard->table.seed);
@@ -616,20 +629,21 @@ static void shard_clear_all(struct shard *shard)
     }
 }
 
-struct db_visit {
+struct removal_visit {
     const struct shard *shard;
-    uint8_t db;
+    shard_question *is_wanted;
+    void *context;
     uint64_t found[64];
     unsigned count;
     bool is_full;
 };
 
-static void visit_of_db(void *context, uint64_t index)
+static void visit_wanted(void *context, uint64_t index)
 {
-    struct db_visit *visit = context;
+    struct removal_visit *visit = context;
     struct item item;
     entry_read(shard_entry(visit->shard, index), &item);
-    if (item.db != visit->db) {
+    if (!visit->is_wanted(visit->context, &item)) {
         return;
     }
     if (visit->count < ARRAY_LEN(visit->found)) {
@@ -640,13 +654,14 @@ static void visit_of_db(void *context, uint64_t index)
 }
 
 /* Bucket by bucket along the scan's positions, which stay true while the table shrinks. */
-static void shard_clear_db(struct shard *shard, uint8_t db)
+void shard_remove_if(struct shard *shard, shard_question *is_wanted, void *context)
 {
     uint64_t position = 0;
     bool is_done = false;
     while (!is_done) {
-        struct db_visit visit = {.shard = shard, .db = db};
-        uint64_t next = table_scan(&shard->table, position, visit_of_db, &visit);
+        struct removal_visit visit = {
+            .shard = shard, .is_wanted = is_wanted, .context = context};
+        uint64_t next = table_scan(&shard->table, position, visit_wanted, &visit);
         for (unsigned i = 0; i < visit.count; i++) {
             shard_remove_index(shard, visit.found[i]);
         }
@@ -657,6 +672,12 @@ static void shard_clear_db(struct shard *shard, uint8_t db)
     }
 }
 
+static bool is_of_db(void *context, const struct item *item)
+{
+    const uint8_t *db = context;
+    return item->db == *db;
+}
+
 void shard_clear(struct shard *shard, int db, int64_t now_ms)
 {
     (void)now_ms;
@@ -665,7 +686,8 @@ void shard_clear(struct shard *shard, int db, int64_t now_ms)
                       shard->table.count) {
         shard_clear_all(shard);
     } else if (atomic_load_explicit(&shard->keys[db], memory_order_relaxed) > 0) {
-        shard_clear_db(shard, (uint8_t)db);
+        uint8_t of_db = (uint8_t)db;
+        shard_remove_if(shard, is_of_db, &of_db);
     }
 }
 
@@ -685,6 +707,7 @@ void shard_fini(struct shard *shard)
 static bool shard_meet_filing(struct shard *shard, const struct expiry_batch *batch,
                               uint32_t mark, int64_t now_ms, size_t budget,
                               size_t *removed, shard_told *expired, void *context)
+    REQUIRES(shard)
 {
     struct due_visit visit = {.shard = shard,
                               .batch = batch,

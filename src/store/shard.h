@@ -26,6 +26,9 @@ struct CAPABILITY("shard") shard {
     struct latch latch CACHE_ALIGNED;
     struct list watchers; /* WATCHed keys here; engine's */
     uint64_t clock;       /* the last version given */
+    /* The newest version that is not to be seen any more: of a removal, or of an entry that was
+     * due. What a reader who finds nothing has to wait for, when it waits for the log. */
+    uint64_t last_removed;
     /* A line of its own: prefetching reads it without the lock. */
     struct table table CACHE_ALIGNED;
     struct expiry *expiry;
@@ -55,9 +58,20 @@ static inline void shard_unlock(struct shard *shard) RELEASES(shard) UNCHECKED_L
 
 /* The next version: greater than all before, and not behind the wall clock. */
 uint64_t shard_next_version(struct shard *shard, int64_t now_ms) REQUIRES(shard);
+/* Versions are greater than this from now on. */
+static inline void shard_raise_clock(struct shard *shard, uint64_t version)
+    REQUIRES(shard)
+{
+    shard->clock = version > shard->clock ? version : shard->clock;
+}
+static inline void shard_note_removal(struct shard *shard, uint64_t version)
+    REQUIRES(shard)
+{
+    shard->last_removed = version > shard->last_removed ? version : shard->last_removed;
+}
 
 /* What is stored under the key; the views are good until the next change to this shard.
- * NOT_FOUND when it is absent or due. */
+ * NOT_FOUND when it is absent (item->version is 0) or due (the item is filled in). */
 MUST_USE enum memento_status shard_find(struct shard *shard, const struct key *key,
                                         int64_t now_ms, struct item *item)
     REQUIRES(shard);
@@ -67,6 +81,10 @@ MUST_USE enum memento_status shard_find(struct shard *shard, const struct key *k
 MUST_USE enum memento_status shard_find_value(struct shard *shard, const struct key *key,
                                               int64_t now_ms, struct bytes *value,
                                               struct large **large) REQUIRES(shard);
+
+/* The version of the key's entry, due or not; false without one. */
+MUST_USE bool shard_find_version(struct shard *shard, const struct key *key,
+                                 uint64_t *version) REQUIRES(shard);
 
 /* What to store. A value over SHARD_INLINE_MAX must come as `large` (one reference, which the
  * shard takes over on success only). */
@@ -105,6 +123,11 @@ MUST_USE enum memento_status shard_remove(struct shard *shard, const struct key 
 
 /* Everything of one database, or all of them with db < 0. */
 void shard_clear(struct shard *shard, int db, int64_t now_ms) REQUIRES(shard);
+
+/* Removes the entries, due or not, for which `is_wanted` says so. */
+typedef bool shard_question(void *context, const struct item *item);
+void shard_remove_if(struct shard *shard, shard_question *is_wanted, void *context)
+    REQUIRES(shard);
 
 /* Removes up to `budget` due entries; `expired` (may be NULL) is told of each before it goes.
  * The number removed; *more is set when there may be others due. */

@@ -57,7 +57,7 @@ class Server:
             arguments = ['--port', str(self.port), '--bind', '127.0.0.1', '--save', '',
                          '--dir', self.folder.name]
         else:
-            arguments = ['-a', '127.0.0.1', '-p', str(self.port)]
+            arguments = ['-a', '127.0.0.1', '-p', str(self.port), '--memory-only', 'yes']
         self.process = subprocess.Popen(
             [os.path.abspath(OPTIONS.server)] + arguments, cwd=self.folder.name,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -412,7 +412,7 @@ class Scripts(Case):
                 (['GTE', 'a'], b"no command 'GTE'; did you mean GET? (a host: "),
                 (['monitor'], b"no command 'monitor'; -p 6737 sends it all the same "
                               b"(a host: memento-cli -h monitor)"),
-                (['sort', 'k'], b"no command 'sort'; "), (['--raw', 'save'], b"no command 'save'; "),
+                (['sort', 'k'], b"no command 'sort'; "), (['--raw', 'monitor'], b"no command 'monitor'; "),
                 (['--pipe', 'database1'], b"(a host: memento-cli -h database1)")):
             got = self.without_a_place(*words)
             self.assertEqual((got.returncode, got.stdout), (2, b''), words)

@@ -26,6 +26,11 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # Far more than any of it takes; sanitizers and a busy machine included.
 PATIENCE_S = 60
 
+# Servers keep no data unless a case names a directory; with `--log` on the command line of a test
+# they all write a log, in their temporary folder.
+IN_MEMORY = ['--memory-only', 'yes']
+WITH_LOG = ['--log-segment-size', '1mb']
+
 
 class Failed(Exception):
     """A case found something that must not be."""
@@ -259,6 +264,8 @@ class Server:
     Use it in a `with`: at the end it is sent SIGTERM and has to exit with status 0, which is
     also how a sanitizer's findings become failures."""
 
+    persistence = IN_MEMORY
+
     def __init__(self, path, *options, port=None, descriptors=None, listen=True):
         self.path = os.path.abspath(path)
         self.folder = tempfile.mkdtemp(prefix='memento-e2e-')
@@ -292,6 +299,8 @@ class Server:
 
     def arguments(self):
         arguments = [self.path]
+        if not {'--dir', '--memory-only'} & set(self.options):
+            arguments += Server.persistence
         if self.listen:
             arguments += ['--port', str(self.port)]
             if '--bind' not in self.options and '-a' not in self.options:
@@ -324,14 +333,36 @@ class Server:
                 self.exit_status = self.process.returncode
                 return False
             if not self.listen:
-                if 'listening on' in self.output():
+                if 'listening on' in self.output() and (
+                        self.is_in_memory() or '] - ready' in self.output()):
                     return True
             else:
                 with contextlib.suppress(OSError):
                     socket.create_connection(self.address, 1).close()
-                    return True
+                    return self.is_in_memory() or self.wait_for_data()
             time.sleep(0.01)
         return False
+
+    def is_in_memory(self):
+        return '--memory-only' in self.arguments()
+
+    def wait_for_data(self):
+        """The port is open while the data is still loaded. Its trace says when that is done; a
+        server that traces elsewhere or less is asked, which counts as an error reply of it."""
+        asked_from = time.monotonic() + 2
+        def is_loaded():
+            if self.process.poll() is not None or '] - ready' in self.output():
+                return True
+            if time.monotonic() < asked_from:
+                return False
+            try:
+                with self.client() as client:
+                    return not str(client.ask('PING')).startswith('LOADING')
+            except (OSError, Lost):
+                return False
+        wait_until(is_loaded, 'the data is loaded')
+        self.exit_status = self.process.poll()
+        return self.exit_status is None
 
     def unix_path(self):
         return os.path.join(self.folder, 'socket')
@@ -437,9 +468,12 @@ def parse_arguments():
         parser.add_argument('--' + name, default=os.path.join(
             ROOT, 'build', 'release', 'bin', 'memento-' + name))
     parser.add_argument('--only', default='', help='run the cases whose name contains this')
+    parser.add_argument('--log', action='store_true', help='servers write a log')
     arguments, unknown = parser.parse_known_args()
     for name in ('server', 'cli', 'benchmark'):
         setattr(arguments, name, os.path.abspath(getattr(arguments, name)))
+    if arguments.log:
+        Server.persistence = WITH_LOG
     if unknown:
         print('not understood and ignored: %s' % ' '.join(unknown))
     return arguments

@@ -112,12 +112,12 @@ static void swapped_databases_exchange_their_keys_at_once(void **state)
     put(f, 0, "a", "1", ENTRY_NO_DEADLINE);
     put(f, 0, "b", "2", ENTRY_NO_DEADLINE);
     put(f, 5, "a", "3", ENTRY_NO_DEADLINE);
-    engine_swap_databases(&f->writer, 0, 5);
+    assert_int_equal(engine_swap_databases(&f->writer, 0, 5), MEMENTO_OK);
     assert_true(has(f, 5, "a", "1"));
     assert_true(has(f, 5, "b", "2"));
     assert_true(has(f, 0, "a", "3"));
     assert_int_equal(engine_count(&f->engine, 5), 2);
-    engine_swap_databases(&f->writer, 5, 0);
+    assert_int_equal(engine_swap_databases(&f->writer, 5, 0), MEMENTO_OK);
     assert_true(has(f, 0, "b", "2"));
 }
 
@@ -126,10 +126,10 @@ static void flushing_one_database_leaves_the_others(void **state)
     struct fixture *f = *state;
     put(f, 0, "a", "1", ENTRY_NO_DEADLINE);
     put(f, 1, "a", "1", 5000);
-    engine_flush(&f->writer, 0);
+    assert_int_equal(engine_flush(&f->writer, 0), MEMENTO_OK);
     assert_int_equal(engine_count(&f->engine, 0), 0);
     assert_int_equal(engine_count_with_deadline(&f->engine, 1), 1);
-    engine_flush(&f->writer, -1);
+    assert_int_equal(engine_flush(&f->writer, -1), MEMENTO_OK);
     assert_int_equal(engine_count(&f->engine, 1), 0);
     assert_int_equal(engine_count_with_deadline(&f->engine, 1), 0);
 }
@@ -305,7 +305,7 @@ static void a_watch_follows_its_database_when_that_is_swapped(void **state)
     put(f, 0, "there", "1", ENTRY_NO_DEADLINE);
     struct watch *on_there = watch(f, 0, "there");
     struct watch *on_absent = watch(f, 0, "absent");
-    engine_swap_databases(&f->writer, 0, 1);
+    assert_int_equal(engine_swap_databases(&f->writer, 0, 1), MEMENTO_OK);
     assert_true(is_broken(f, on_there));
     assert_false(is_broken(f, on_absent));
     put(f, 1, "absent", "not the watched database any more", ENTRY_NO_DEADLINE);
@@ -322,7 +322,7 @@ static void a_flush_breaks_the_watches_of_keys_that_were_there(void **state)
     put(f, 0, "there", "1", ENTRY_NO_DEADLINE);
     struct watch *on_there = watch(f, 0, "there");
     struct watch *on_absent = watch(f, 0, "absent");
-    engine_flush(&f->writer, 0);
+    assert_int_equal(engine_flush(&f->writer, 0), MEMENTO_OK);
     assert_true(is_broken(f, on_there));
     assert_false(is_broken(f, on_absent));
     engine_unwatch(&f->writer, on_there);
@@ -344,7 +344,7 @@ static void inside_a_span_single_keys_lock_nothing_and_spans_nest(void **state)
     engine_unlock_span(&f->writer);
     assert_int_equal(f->writer.span_depth, 0);
     engine_lock_all(&f->writer);
-    engine_flush(&f->writer, -1);
+    assert_int_equal(engine_flush(&f->writer, -1), MEMENTO_OK);
     engine_unlock_span(&f->writer);
     assert_int_equal(engine_count(&f->engine, 0), 0);
 }

@@ -233,8 +233,16 @@ static void what_is_refused_changes_nothing_and_says_what_would_be_right(void **
         {OPTION_BIND, "::1", "  ", "argument must name an address to listen on"},
         {OPTION_LOGFILE, "/tmp/x", "/tmp/x\n",
          "argument must not contain control characters"},
-        {OPTION_APPENDONLY, "no", "yes",
-         "argument can only be 'no': The keyspace lives in memory only"},
+        {OPTION_APPENDONLY, "yes", "no",
+         "argument can only be 'yes': There is a log but with memory-only yes"},
+        {OPTION_FSYNC_POLICY, "always", "often",
+         "argument(s) must be one of the following: always, everysec, never"},
+        {OPTION_DIR, "/data", "", "argument must name a directory"},
+        {OPTION_COMPACTION_GARBAGE_PERCENT, "0", "101",
+         "argument must be between 0 and 100 inclusive"},
+        {OPTION_RESTORE_TO, "seq:7", "yesterday",
+         "argument must be seq:<number>, a time in UTC as 2026-01-31T12:34:56Z, or unix "
+         "seconds or milliseconds"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         assert_int_equal(set(f, cases[i].id, cases[i].before), MEMENTO_OK);
@@ -335,7 +343,7 @@ static void a_file_sets_options_and_passes_over_comments(void **state)
                     "bind 127.0.0.1 ::1 10.0.0.1\n"
                     "max-value-size 2mb\n"
                     "save \"\"\n"
-                    "appendonly no\n"
+                    "appendonly yes\n"
                     "timeout 5\n"
                     "timeout 6"));
     assert_int_equal(config_read_file(&f->config, f->path, &f->error), MEMENTO_OK);
@@ -365,7 +373,8 @@ static void an_error_in_a_file_names_the_line_and_what_was_meant(void **state)
                       ":1: port: argument must be between 0 and 65435 inclusive");
     assert_file_error(
         f, "save 3600 1\n",
-        ":1: save: argument can only be '': There are no snapshots to disk");
+        ":1: save: argument can only be '': There is no schedule for snapshots: the log "
+        "is compacted when that pays");
 }
 
 static void a_file_that_cannot_be_read_is_an_error_with_the_reason(void **state)
@@ -444,7 +453,43 @@ static void printed_lines_fit_the_page(void **state)
     }
 }
 
+static void what_redis_calls_never_is_no(void **state)
+{
+    struct fixture *f = *state;
+    const char *nearest;
+    assert_int_equal(config_find(B("appendfsync"), &nearest), OPTION_FSYNC_POLICY);
+    assert_int_equal(set(f, OPTION_FSYNC_POLICY, "no"), MEMENTO_OK);
+    assert_bytes_equal(printed(f, OPTION_FSYNC_POLICY), B("never"));
+    f->text.len = 0;
+    config_print_as(&f->config, "appendfsync", OPTION_FSYNC_POLICY, &f->text);
+    assert_bytes_equal(buf_bytes(&f->text), B("no"));
+    f->text.len = 0;
+    config_print_as(&f->config, "fsync-policy", OPTION_FSYNC_POLICY, &f->text);
+    assert_bytes_equal(buf_bytes(&f->text), B("never"));
+}
+
 /* ---- the command line ---- */
+
+static void appendonly_tells_whether_there_is_a_log(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(READ(f, "--port", "7001"), CONFIG_RUN);
+    assert_bytes_equal(printed(f, OPTION_APPENDONLY), B("yes"));
+    assert_int_equal(READ(f, "--memory-only", "yes"), CONFIG_RUN);
+    assert_bytes_equal(printed(f, OPTION_APPENDONLY), B("no"));
+}
+
+static void a_switch_that_stands_alone_is_on(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(READ(f, "--memory-only", "--port", "7001"), CONFIG_RUN);
+    assert_int_equal(config_number(&f->config, OPTION_MEMORY_ONLY), 1);
+    assert_int_equal(config_number(&f->config, OPTION_PORT), 7001);
+    assert_int_equal(READ(f, "--memory-only", "no"), CONFIG_RUN);
+    assert_int_equal(config_number(&f->config, OPTION_MEMORY_ONLY), 0);
+    assert_int_equal(READ(f, "--port", "7001", "--memory-only"), CONFIG_RUN);
+    assert_int_equal(config_number(&f->config, OPTION_MEMORY_ONLY), 1);
+}
 
 static void the_command_line_takes_long_short_and_attached_values(void **state)
 {
@@ -570,6 +615,9 @@ int main(void)
         TEST(a_file_that_cannot_be_read_is_an_error_with_the_reason),
         TEST(the_printed_file_holds_every_option_that_can_be_chosen),
         TEST(printed_lines_fit_the_page),
+        TEST(what_redis_calls_never_is_no),
+        TEST(appendonly_tells_whether_there_is_a_log),
+        TEST(a_switch_that_stands_alone_is_on),
         TEST(the_command_line_takes_long_short_and_attached_values),
         TEST(the_command_line_wins_over_the_file_wherever_it_names_it),
         TEST(addresses_add_up_on_the_command_line),

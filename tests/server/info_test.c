@@ -209,7 +209,7 @@ static void the_peak_stays_when_memory_is_given_back(void **state)
     put(server, 0, B("a"), bytes_of(large, sizeof(large)), ENTRY_NO_DEADLINE);
     info_note_memory(server);
     uint64_t peak = atomic_load(&server->memory_peak);
-    engine_flush(&server->workers[0].writer, -1);
+    assert_int_equal(engine_flush(&server->workers[0].writer, -1), MEMENTO_OK);
     info_take(server, true, &sample);
     assert_true(sample.used_memory + sizeof(large) <= peak);
     assert_int_equal(sample.memory_peak, peak);
