@@ -21,17 +21,19 @@
 
 /* One hold of a shard ends after so many buckets (eight keys each, or so), so many copied bytes
  * or so many blocks referred to. */
-#define HOLD_BUCKETS_MAX    16
+#define HOLD_BUCKETS_MAX    8
 #define HOLD_BYTES          (64u * 1024)
 #define HOLD_REFERENCES_MAX 64
 /* Buckets a hold become fewer above this, and more again below a half of it. */
 #define HOLD_NS_MAX 50000u
 /* What was copied is written when it has so many bytes, or so many more are referred to. One
  * frame refers to no more than that either, unless it is one value. */
-#define FRAME_BYTES           (32u * 1024)
+#define FRAME_BYTES           (16u * 1024)
 #define FRAME_REFERENCE_BYTES (1024u * 1024)
-/* Throttling sleeps when it is ahead by so much, and may be behind by as much. */
-#define THROTTLE_STEP_NS 10000000u
+/* Throttling sleeps when it is ahead by so much. A thread that sleeps often never has a core for
+ * long, which others would have to wait for; so steps are short. It may be behind by more. */
+#define THROTTLE_STEP_NS   300000u
+#define THROTTLE_BEHIND_NS 10000000u
 /* How often the thread looks whether a compaction is due, and how syncs are doing. */
 #define LOOK_MS      100
 #define RETRY_MS_MIN 1000
@@ -122,8 +124,8 @@ static void throttle(struct compaction *compaction, uint64_t bytes)
     uint64_t now_ns = clock_monotonic_ns();
     look_at_syncs(compaction, now_ns);
     rate = compaction->is_slowed && rate > 1 ? rate / 2 : rate;
-    if (compaction->paid_ns + THROTTLE_STEP_NS < now_ns) {
-        compaction->paid_ns = now_ns - THROTTLE_STEP_NS;
+    if (compaction->paid_ns + THROTTLE_BEHIND_NS < now_ns) {
+        compaction->paid_ns = now_ns - THROTTLE_BEHIND_NS;
     }
     compaction->paid_ns += (uint64_t)((double)bytes * 1e9 / (double)rate);
     if (compaction->paid_ns > now_ns + THROTTLE_STEP_NS) {

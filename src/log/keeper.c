@@ -16,9 +16,11 @@
 #include <string.h>
 #include <time.h>
 
-/* Zeros are written in steps of so much, each synced, so that the log's own syncs need not wait
- * behind all of them. */
-#define FILL_BYTES (4u * 1024 * 1024)
+/* Zeros are written in small steps with pauses, so that nobody waits long for the core, and synced
+ * now and then, so that the log's own syncs need not wait behind all of them. */
+#define FILL_BYTES      (256u * 1024)
+#define FILL_SYNC_BYTES (4u * 1024 * 1024)
+#define FILL_PAUSE_NS   1000000
 /* Between attempts to make a segment when one has failed. */
 #define RETRY_S 1
 
@@ -51,16 +53,36 @@ bool log_write_file_header(struct log *log, int fd, enum file_kind kind, uint64_
     return os_file_write_all(fd, &part, 1, 0);
 }
 
-static bool fill_with_zeros(int fd, uint64_t bytes)
+/* Writers are about to need it. */
+static bool is_urgent(struct log *log)
+{
+    lock_acquire(&log->append);
+    bool urgent = log->active == NULL || log->active->used > log->active->bytes / 2;
+    log_append_release(log);
+    return urgent;
+}
+
+static bool fill_with_zeros(struct log *log, int fd, uint64_t bytes)
 {
     static const char zeros[FILL_BYTES];
+    uint64_t synced = 0;
     for (uint64_t at = FILE_HEADER_BYTES; at < bytes;) {
         uint64_t step = bytes - at < FILL_BYTES ? bytes - at : FILL_BYTES;
         struct iovec part = {(void *)(uintptr_t)zeros, (size_t)step};
-        if (!os_file_write_all(fd, &part, 1, at) || os_file_sync_data(fd) != 0) {
+        if (!os_file_write_all(fd, &part, 1, at)) {
             return false;
         }
         at += step;
+        if (at - synced >= FILL_SYNC_BYTES) {
+            synced = at;
+            if (os_file_sync_data(fd) != 0) {
+                return false;
+            }
+        }
+        if (log->options.has_threads && !is_urgent(log)) {
+            struct timespec pause = {.tv_nsec = FILL_PAUSE_NS};
+            nanosleep(&pause, NULL);
+        }
     }
     return true;
 }
@@ -70,7 +92,8 @@ static bool prepare(struct log *log, int fd, uint64_t bytes)
 {
     struct os_volume volume;
     bool in_vain = os_volume_of(log->dir, &volume) && volume.is_copy_on_write;
-    bool ok = in_vain ? os_file_truncate(fd, bytes) == 0 : fill_with_zeros(fd, bytes);
+    bool ok =
+        in_vain ? os_file_truncate(fd, bytes) == 0 : fill_with_zeros(log, fd, bytes);
     return ok && os_file_sync(fd) == 0;
 }
 
@@ -277,6 +300,7 @@ static bool list_segment(struct log *log, uint64_t id)
         if (status != MEMENTO_OK) {
             manifest->segment_count--;
         }
+        log_show_manifest(log);
     }
     lock_release(&log->manifest_lock);
     errno = error;

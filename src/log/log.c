@@ -367,7 +367,7 @@ static enum memento_status start_threads(struct log *log)
 
 enum memento_status log_open(struct log **opened, int dir,
                              const struct log_options *options,
-                             const struct archive *archive)
+                             const struct archive *archive) UNCHECKED_LOCKING
 {
     CHECK(options->segment_bytes >= LOG_SEGMENT_BYTES_MIN);
     struct log *log = create(dir, options);
@@ -381,6 +381,8 @@ enum memento_status log_open(struct log **opened, int dir,
         atomic_store(&log->written_end, end);
         atomic_store(&log->durable_end, end);
         atomic_store(&log->is_marked, true);
+        log_show_append(log);
+        log_show_manifest(log);
         if (options->has_threads) {
             status = start_threads(log);
         }
@@ -465,19 +467,31 @@ void log_uuid(const struct log *log, unsigned char uuid[UUID_BYTES])
     memcpy(uuid, log->uuid, UUID_BYTES);
 }
 
-static void files_stats(struct log *log, struct log_stats *stats)
+/* Without a lock: manifest_lock is held while a manifest is written, and INFO must not wait. */
+static void files_stats(const struct log *log, struct log_stats *stats)
 {
-    lock_acquire(&log->manifest_lock);
-    stats->segments = log->manifest.segment_count;
+    stats->segments = atomic_load(&log->shown.segments);
+    stats->snapshot_bytes = atomic_load(&log->shown.snapshot_bytes);
+    stats->log_bytes = atomic_load(&log->shown.log_bytes);
+    stats->sequence = atomic_load(&log->shown.sequence);
+}
+
+void log_show_append(struct log *log)
+{
+    uint64_t active = log->active->used - FILE_HEADER_BYTES;
+    atomic_store_explicit(&log->shown.log_bytes, log->closed_bytes + active,
+                          memory_order_relaxed);
+    atomic_store_explicit(&log->shown.sequence, log->sequence, memory_order_relaxed);
+}
+
+void log_show_manifest(struct log *log)
+{
+    uint64_t bytes = 0;
     for (size_t i = 0; i < log->manifest.part_count; i++) {
-        stats->snapshot_bytes += log->manifest.parts[i].bytes;
+        bytes += log->manifest.parts[i].bytes;
     }
-    lock_acquire(&log->append);
-    stats->segments -= log->spare != NULL ? 1 : 0;
-    stats->log_bytes = log->closed_bytes + log->active->used - FILE_HEADER_BYTES;
-    stats->sequence = log->sequence;
-    log_append_release(log);
-    lock_release(&log->manifest_lock);
+    atomic_store(&log->shown.segments, log->manifest.segment_count);
+    atomic_store(&log->shown.snapshot_bytes, bytes);
 }
 
 void log_stats(struct log *log, struct log_stats *stats)

@@ -170,7 +170,7 @@ bool log_is_crowded(const struct log *log);
 void log_set_policy(struct log *log, enum log_policy policy);
 
 struct log_stats {
-    uint64_t segments;       /* files, the spare not counted */
+    uint64_t segments;       /* files, with the one that is prepared */
     uint64_t log_bytes;      /* used in them, without headers */
     uint64_t snapshot_bytes; /* parts of the snapshot in force */
     uint64_t queued_bytes;   /* committed, not written */

@@ -12,7 +12,7 @@
 #define RESERVE_SHARE 16
 /* Everysec: so much is synced at once, before half of the time has passed, since a disk does
  * better with much a little at a time. */
-#define SYNC_EARLY_BYTES (16u * 1024 * 1024)
+#define SYNC_EARLY_BYTES (4u * 1024 * 1024)
 /* Latencies of so many syncs are remembered. */
 #define SYNC_SAMPLES 1024
 
@@ -71,6 +71,9 @@ struct log {
     _Atomic uint64_t unsynced_ns, syncing_ns;
     _Atomic uint64_t written_bytes, durable_bytes; /* ever */
     _Atomic uint64_t frames, records, syncs, stalls, stall_ns;
+    struct {
+        _Atomic uint64_t segments, snapshot_bytes, log_bytes, sequence;
+    } shown; /* for log_stats */
     _Atomic int64_t last_sync_ms;
 
     /* ---- the threads ---- */
@@ -113,6 +116,11 @@ void log_frame_destroy(
 /* Frames that a snapshot makes needless: their owners see them written, at `end`. */
 void log_frames_covered(struct log *log, struct log_frame *frames, uint64_t end);
 struct log_frame *log_take_queue(struct log *log) REQUIRES(log->append);
+
+/* ---- log.c: what log_stats shows has changed ---- */
+
+void log_show_append(struct log *log) REQUIRES(log->append);
+void log_show_manifest(struct log *log) REQUIRES(log->manifest_lock);
 
 /* ---- sync.c ---- */
 

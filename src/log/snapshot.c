@@ -303,6 +303,7 @@ static enum memento_status exchange_manifest(struct snapshot *snapshot, uint64_t
     }
     struct manifest old = log->manifest;
     log->manifest = next;
+    log_show_manifest(log);
     remove_dropped(log, &old, first_segment);
     manifest_fini(&old);
     return MEMENTO_OK;
@@ -336,6 +337,7 @@ enum memento_status snapshot_commit(struct snapshot *snapshot, uint64_t cut,
         lock_acquire(&log->append);
         log->closed_bytes -= log->closed_before;
         log->closed_before = 0;
+        log_show_append(log);
         log_append_release(log);
     }
     end(snapshot, status != MEMENTO_OK && may_abandon);
@@ -375,6 +377,7 @@ enum memento_status log_reopen_begin(struct log *log, uint64_t *first_segment)
     log->active = fresh;
     log->closed_bytes = 0;
     log->closed_before = 0;
+    log_show_append(log);
     atomic_store(&log->unsynced_ns, 0);
     atomic_store(&log->syncing_ns, 0);
     *first_segment = fresh->id;

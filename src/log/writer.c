@@ -424,6 +424,7 @@ static void note_written(struct log *log, uint64_t bytes, bool counts)
     atomic_store_explicit(&log->written_end, position_of(active->id, active->used),
                           memory_order_release);
     atomic_fetch_add_explicit(&log->written_bytes, bytes, memory_order_relaxed);
+    log_show_append(log);
     if (!counts) {
         return;
     }
