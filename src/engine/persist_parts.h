@@ -2,7 +2,8 @@
  *
  *   persist.c   opening and closing, writers
  *   recover.c   from an archive into an empty keyspace
- *   compact.c   from the keyspace into a snapshot; its thread, and the jobs it does
+ *   compact.c   from the keyspace into a snapshot
+ *   jobs.c      the thread that does it, and what else it is asked for
  */
 #pragma once
 
@@ -74,8 +75,23 @@ MUST_USE enum memento_status recover(struct engine *engine, struct archive *arch
                                      const atomic_bool *stop, struct recovered *recovered,
                                      struct buf *why);
 
-/* ---- compact.c ---- */
+/* ---- compact.c: the caller is busy, without the lock ---- */
 
+MUST_USE enum memento_status compaction_run(struct compactor *compactor);
+MUST_USE enum memento_status compaction_reopen(struct compactor *compactor,
+                                               struct buf *why);
+/* About what a snapshot would have. Takes each shard's lock in turn. */
+uint64_t compaction_live_bytes(struct engine *engine);
+
+/* ---- jobs.c ---- */
+
+static inline bool compactor_is_stopping(const struct compactor *compactor)
+{
+    return atomic_load_explicit(&compactor->is_stopping, memory_order_relaxed);
+}
+/* Until something changes, or so long. */
+void compactor_wait_ns(struct compactor *compactor, uint64_t ns)
+    REQUIRES(compactor->lock);
 void compactor_init(struct compactor *compactor, struct persist *persist);
 void compactor_fini(struct compactor *compactor);
 MUST_USE enum memento_status compactor_start(struct compactor *compactor);
