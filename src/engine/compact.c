@@ -389,7 +389,10 @@ static enum memento_status check_space(struct persist *persist)
 {
     struct os_volume volume;
     uint64_t live = compaction_live_bytes(persist->engine);
-    uint64_t needed = live + live / 10 + SPARE_SEGMENTS * persist->options.segment_bytes;
+    /* On a full disk a compaction is what makes space: it does with what it will write. */
+    bool is_full = log_state(persist->log) == LOG_NO_SPACE;
+    uint64_t spare = is_full ? 0 : SPARE_SEGMENTS * persist->options.segment_bytes;
+    uint64_t needed = live + live / 10 + spare;
     if (!os_volume_of(persist->dir, &volume) || volume.free_bytes >= needed) {
         return MEMENTO_OK;
     }
@@ -410,6 +413,7 @@ enum memento_status compaction_run(struct compactor *compactor)
     }
     if (status == MEMENTO_OK) {
         status = log_rotate(persist->log, &first_segment);
+        status = status == MEMENTO_ERR_NO_SPACE ? MEMENTO_OK : status;
     }
     if (status == MEMENTO_OK) {
         status = scan_keyspace(&compaction, &cut);

@@ -267,30 +267,40 @@ static void time_text(char text[32], int64_t ms)
     strftime(text, 32, "%Y-%m-%d %H:%M:%S UTC", &utc);
 }
 
-static void warn_of_torn(const struct persist *persist, struct archive *archive)
+/* What of the log is not loaded, and stays in files that nobody reads. */
+static void warn_of_end(const struct persist *persist, struct archive *archive)
 {
+    const char *directory = persist->options.directory;
     const struct archive_finding *finding = &archive->finding;
-    trace_warning(
-        "%s: the end of the log was never known to be on disk, and is cut off: %s",
-        persist->options.directory, buf_c_string(&archive->finding.text));
+    const struct archive_limit *limit = &archive->limit;
+    if (finding->state == ARCHIVE_TORN) {
+        trace_warning("%s: %s; cut off, and kept in .torn files", directory,
+                      buf_c_string(&archive->finding.text));
+    }
     if (finding->frames > 0) {
         char first[32], last[32];
         time_text(first, finding->first_ms);
         time_text(last, finding->last_ms);
-        trace_warning("%" PRIu64
-                      " whole frames behind it, written from %s to %s, are kept "
-                      "in .torn files and not loaded",
+        trace_warning("%" PRIu64 " whole frames of it were written from %s to %s",
                       finding->frames, first, last);
+    }
+    if (finding->is_limited) {
+        trace_warning("%s: restored to before frame %" PRIu64
+                      ": later ones are not loaded, and kept in .torn files; take "
+                      "--restore-to away before the next start",
+                      directory, finding->sequence);
+    } else if (limit->wall_ms != 0 || limit->sequence != 0) {
+        trace_warning(
+            "%s: the log ends before the moment to restore: all of it is loaded",
+            directory);
     }
 }
 
-static bool loss_is_accepted(const struct archive *archive, const char *uuid)
+static void uuid_text(char text[2 * UUID_BYTES + 1], const struct archive *archive)
 {
-    char own[2 * UUID_BYTES + 1];
     for (size_t i = 0; i < UUID_BYTES; i++) {
-        snprintf(own + 2 * i, 3, "%02x", archive->manifest.uuid[i]);
+        snprintf(text + 2 * i, 3, "%02x", archive->manifest.uuid[i]);
     }
-    return uuid != NULL && strcmp(own, uuid) == 0;
 }
 
 /* Damage in the log itself can be cut off, with everything behind it; damage before it cannot. */
@@ -306,26 +316,76 @@ static bool can_be_cut(const struct archive *archive)
     return false;
 }
 
+/* Damage that was met: what to do about it depends on where it is. */
+static enum memento_status judge_damage(const struct persist *persist,
+                                        const struct persist_options *options,
+                                        struct archive *archive,
+                                        struct persist_error *error)
+{
+    const char *directory = options->directory;
+    const char *text = buf_c_string(&archive->finding.text);
+    char uuid[2 * UUID_BYTES + 1];
+    uuid_text(uuid, archive);
+    if (archive->file_count == 0) {
+        return refuse(
+            error, MEMENTO_ERR_CORRUPT,
+            "%s: %s. It says which files count: put back the one of a backup of "
+            "this directory, with its files",
+            directory, text);
+    }
+    if (!can_be_cut(archive)) {
+        return refuse_data(persist, error, MEMENTO_ERR_CORRUPT, &archive->finding.text);
+    }
+    if (options->accept_data_loss == NULL ||
+        strcmp(options->accept_data_loss, uuid) != 0) {
+        return refuse(
+            error, MEMENTO_ERR_CORRUPT,
+            "%s is damaged, and nothing in it was changed: %s. What can be read is "
+            "copied by: memento-check repair --out=%s.repaired %s; or start with "
+            "--accept-data-loss %s, which leaves out everything from there on%s",
+            directory, text, directory, directory, uuid,
+            options->accept_data_loss == NULL ? "" : " (the uuid given is another one)");
+    }
+    trace_warning(
+        "%s: DATA IS LOST, as was accepted: everything from here on is left out, "
+        "and kept in .torn files: %s",
+        directory, text);
+    return MEMENTO_OK;
+}
+
 static enum memento_status judge(const struct persist *persist,
                                  const struct persist_options *options,
                                  struct archive *archive, enum memento_status status,
                                  struct persist_error *error)
 {
-    if (status == MEMENTO_ERR_CORRUPT && can_be_cut(archive) &&
-        loss_is_accepted(archive, options->accept_data_loss)) {
-        trace_warning(
-            "%s: DATA IS LOST, as was accepted: everything from here on is left "
-            "out: %s",
-            options->directory, buf_c_string(&archive->finding.text));
-        return MEMENTO_OK;
+    if (status == MEMENTO_ERR_CORRUPT) {
+        return judge_damage(persist, options, archive, error);
     }
     if (status != MEMENTO_OK) {
         return refuse_data(persist, error, status, &archive->finding.text);
     }
-    if (archive->finding.state == ARCHIVE_TORN) {
-        warn_of_torn(persist, archive);
-    }
+    warn_of_end(persist, archive);
     return MEMENTO_OK;
+}
+
+/* How much of the files was used: zeros that wait for frames do not count. */
+static void trace_loaded(struct persist *persist, const struct archive *archive)
+{
+    uint64_t snapshot = 0, log = 0, keys = 0;
+    for (size_t i = 0; i < archive->file_count; i++) {
+        const struct archive_file *file = &archive->files[i];
+        *(file->kind == FILE_LOG ? &log : &snapshot) += file->end - FILE_HEADER_BYTES;
+    }
+    for (unsigned db = 0; db < MEMENTO_DATABASES; db++) {
+        keys += keyspace_keys(&persist->engine->keyspace, (uint8_t)db);
+    }
+    trace_info("loaded %" PRIu64 " keys (%.1f MB of snapshot, %.1f MB of log, %" PRIu64
+               " records) in %" PRIu64 " ms from %s, which was %s",
+               keys, (double)snapshot / 1e6, (double)log / 1e6,
+               atomic_load(&persist->progress.records), persist->load_ms,
+               persist->options.directory,
+               archive->finding.state == ARCHIVE_CLEAN ? "closed cleanly"
+                                                       : "left by a crash");
 }
 
 static enum memento_status load_files(struct persist *persist, struct archive *archive,
@@ -349,11 +409,7 @@ static enum memento_status load_files(struct persist *persist, struct archive *a
     } else {
         /* What has expired stays expired, whatever the wall clock says today. */
         ttl_clock_init(&engine->clock, recovered.newest_ms);
-        trace_info("loaded %" PRIu64 " records, %.0f MB, in %" PRIu64 " ms from %s%s",
-                   atomic_load(&persist->progress.records), (double)archive->bytes / 1e6,
-                   persist->load_ms, persist->options.directory,
-                   archive->finding.state == ARCHIVE_CLEAN ? ", which was closed cleanly"
-                                                           : "");
+        trace_loaded(persist, archive);
     }
     buf_fini(&why);
     return status;

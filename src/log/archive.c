@@ -493,6 +493,7 @@ static void cut_at(struct archive *archive, size_t index, uint64_t offset,
         .state = ARCHIVE_OPEN,
         .position = position_of(first_segment(archive)[index].id, offset),
         .sequence = sequence,
+        .is_limited = true,
         .text = text};
 }
 

@@ -35,6 +35,7 @@ struct archive_finding {
     uint64_t bytes;            /* TORN: behind it, to the end of what is not zero */
     uint64_t frames;           /* TORN: valid ones among them, dropped all the same */
     int64_t first_ms, last_ms; /* their wall clock; 0 without any */
+    bool is_limited;           /* it ends here because of archive->limit */
     struct buf text;           /* one line for people: file, offset, what is wrong */
 };
 

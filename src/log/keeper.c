@@ -135,6 +135,13 @@ void segment_close(struct segment *segment)
     }
 }
 
+void segment_give_back(const struct segment *segment)
+{
+    if (segment->bytes > segment->used + segment->bytes / RESERVE_SHARE) {
+        (void)os_file_truncate(segment->fd, segment->used);
+    }
+}
+
 /* ---- exchanging ---- */
 
 bool log_rotate_locked(struct log *log)

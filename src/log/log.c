@@ -131,8 +131,18 @@ static enum memento_status status_of(int error)
                                               : MEMENTO_ERR_IO;
 }
 
-/* The log's manifest: of a new directory, or what of the archive goes on. The segment that the
- * archive ends in is not taken over when it is not sealed: it will be copied. */
+/* A segment that ends in the middle is copied into a new one; so is a sealed one that has little,
+ * or every restart would leave one more behind. */
+static bool is_kept(const struct log *log, const struct archive *archive,
+                    const struct archive_file *file)
+{
+    uint64_t last = position_file(archive->finding.position);
+    return file->id < last || (archive->finding.state == ARCHIVE_CLEAN &&
+                               file->end > log->options.segment_bytes / 2);
+}
+
+/* The log's manifest: of a new directory, or what of the archive goes on, and the segment to be
+ * copied. */
 static enum memento_status take_manifest(struct log *log, const struct archive *archive,
                                          const struct archive_file **tail)
 {
@@ -155,8 +165,7 @@ static enum memento_status take_manifest(struct log *log, const struct archive *
         if (file->kind != FILE_LOG || file->id > last) {
             continue;
         }
-        bool goes_on = file->id < last || archive->finding.state == ARCHIVE_CLEAN;
-        if (goes_on) {
+        if (is_kept(log, archive, file)) {
             manifest->segments[manifest->segment_count++] = file->id;
             log->closed_bytes += file->end - FILE_HEADER_BYTES;
             log->sealed_end = position_of(file->id, file->end);
@@ -289,8 +298,38 @@ static enum memento_status sync_kept(struct log *log)
     return status;
 }
 
-/* Makes the first segment of this run, with what the archive's last one has, and then the
- * manifest that names it: until then the old one is in force. */
+/* What the archive has, in files that are on disk: the log's own segment has the last one's. */
+static enum memento_status take_over(struct log *log, const struct archive *archive,
+                                     const struct archive_file *tail)
+{
+    const struct archive_finding *finding = &archive->finding;
+    enum memento_status status = MEMENTO_OK;
+    if (finding->state == ARCHIVE_TORN || finding->state == ARCHIVE_CORRUPT ||
+        finding->is_limited) {
+        status = keep_torn(log, archive);
+    }
+    if (status == MEMENTO_OK && tail != NULL) {
+        status = copy_tail(log, archive, tail);
+    }
+    return status == MEMENTO_OK ? sync_kept(log) : status;
+}
+
+/* The manifest that names the new segment: until then the old one is in force. */
+static enum memento_status put_in_force(struct log *log)
+{
+    struct manifest *manifest = &log->manifest;
+    uint64_t id = log->active->id;
+    enum memento_status status = manifest_add_segment(manifest, id);
+    if (status == MEMENTO_OK) {
+        manifest->required_end = position_of(id, log->active->used);
+        manifest->is_clean = false;
+        manifest->wall_ms = log->options.now_ms(log->options.context);
+        status = manifest_write(log->dir, manifest);
+    }
+    return status == MEMENTO_OK || status == MEMENTO_ERR_NO_MEMORY ? status
+                                                                   : status_of(errno);
+}
+
 static enum memento_status go_on(struct log *log, const struct archive *archive)
 {
     const struct archive_file *tail;
@@ -316,35 +355,13 @@ static enum memento_status go_on(struct log *log, const struct archive *archive)
     /* Frames count from 1: 0 is the limit that is none. */
     log->sequence =
         archive != NULL && archive->finding.sequence > 0 ? archive->finding.sequence : 1;
-    bool is_cut =
-        archive != NULL && (archive->finding.state == ARCHIVE_TORN ||
-                            archive->finding.state == ARCHIVE_CORRUPT ||
-                            archive->limit.wall_ms != 0 || archive->limit.sequence != 0);
-    if (is_cut) {
-        status = keep_torn(log, archive);
-    }
-    if (status == MEMENTO_OK && tail != NULL) {
-        status = copy_tail(log, archive, tail);
-    }
-    if (status == MEMENTO_OK) {
-        status = sync_kept(log);
+    if (archive != NULL) {
+        status = take_over(log, archive, tail);
     }
     if (status == MEMENTO_OK && os_file_sync(log->active->fd) != 0) {
         status = status_of(errno);
     }
-    if (status == MEMENTO_OK) {
-        status = manifest_add_segment(manifest, id);
-    }
-    if (status == MEMENTO_OK) {
-        manifest->required_end = position_of(id, log->active->used);
-        manifest->is_clean = false;
-        manifest->wall_ms = log->options.now_ms(log->options.context);
-        status = manifest_write(log->dir, manifest);
-        if (status == MEMENTO_ERR_IO || status == MEMENTO_ERR_LOG_FAILED) {
-            status = status_of(errno);
-        }
-    }
-    return status;
+    return status == MEMENTO_OK ? put_in_force(log) : status;
 }
 
 static enum memento_status start_threads(struct log *log)
@@ -424,6 +441,7 @@ static enum memento_status seal(struct log *log)
     if (!ok || log_sync_wait(log, log_written_end(log)) != MEMENTO_OK) {
         return MEMENTO_ERR_LOG_FAILED;
     }
+    segment_give_back(log->active);
     struct manifest *manifest = &log->manifest;
     uint64_t spare = log->spare != NULL ? log->spare->id : 0;
     if (spare != 0) {

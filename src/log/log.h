@@ -205,7 +205,8 @@ struct snapshot;                   /* being written */
 #define BACKUP_NAME_MAX         64 /* bytes */
 
 /* Begins a new segment and gives its id: every record in an earlier one was staged before this
- * call. Waits for the keeper when it must; ERR_NO_SPACE, ERR_LOG_FAILED. */
+ * call. Waits for the keeper when it must. ERR_NO_SPACE: there is none; *first_segment is the active
+ * one's, of which the same holds, so a snapshot may do without. ERR_LOG_FAILED. */
 MUST_USE enum memento_status log_rotate(struct log *log, uint64_t *first_segment);
 
 MUST_USE enum memento_status snapshot_create(struct snapshot **snapshot, struct log *log);

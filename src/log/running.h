@@ -142,6 +142,8 @@ void log_keeper_main(void *context);
 /* A new segment on disk: header, zeros, synced; in no manifest yet. NULL with errno. */
 struct segment *segment_create(struct log *log, uint64_t id);
 void segment_close(struct segment *segment); /* accepts NULL; frees */
+/* One that was closed early need not take the space of a full one: its zeros are cut off. */
+void segment_give_back(const struct segment *segment);
 /* Exchanges the active segment for the spare. False: there is none. */
 bool log_rotate_locked(struct log *log) REQUIRES(log->append);
 void log_wake_keeper(struct log *log);

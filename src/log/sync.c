@@ -251,14 +251,6 @@ static void end_round(struct log *log, const struct sync_round *round, bool ok)
     log_wake_writers(log, !ok);
 }
 
-/* A segment that was closed early (compaction, backup) need not take the space of a full one. */
-static void give_back_zeros(const struct segment *segment)
-{
-    if (segment->bytes > segment->used + segment->bytes / RESERVE_SHARE) {
-        (void)os_file_truncate(segment->fd, segment->used);
-    }
-}
-
 static void sync_round(struct log *log)
 {
     struct sync_round round;
@@ -273,7 +265,7 @@ static void sync_round(struct log *log)
     }
     while (round.sealed != NULL) {
         struct segment *next = round.sealed->next;
-        give_back_zeros(round.sealed);
+        segment_give_back(round.sealed);
         segment_close(round.sealed);
         round.sealed = next;
     }

@@ -277,6 +277,29 @@ static void segments_follow_one_another_and_a_large_frame_gets_its_own(void **st
     buf_fini(&expected);
 }
 
+static void restarts_leave_no_small_segments_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct buf expected;
+    buf_init(&expected);
+    begin(f, LOG_EVERYSEC, false);
+    for (unsigned run = 0; run < 8; run++) {
+        struct log_writer writer;
+        assert_int_equal(log_writer_init(&writer, f->log, wake_nobody, NULL), MEMENTO_OK);
+        write_turns(f, &writer, 2, &expected);
+        log_writer_fini(&writer);
+        assert_true(log_keep_step(f->log));
+        assert_int_equal(log_close(f->log), MEMENTO_OK);
+        assert_int_equal(load_from(f, f->dir), ARCHIVE_CLEAN);
+        expect_read(f, &expected);
+        assert_int_equal(f->archive.manifest.segment_count, 1);
+        assert_true(f->archive.files[0].bytes < SEGMENT_BYTES / 4);
+        go_on(f, LOG_EVERYSEC, false);
+    }
+    assert_int_equal(log_close(f->log), MEMENTO_OK);
+    buf_fini(&expected);
+}
+
 static void unstaged_records_are_not_written(void **state)
 {
     struct fixture *f = *state;
@@ -595,6 +618,7 @@ int main(void)
         T(what_was_committed_is_read_after_a_clean_end),
         T(what_was_committed_is_read_after_a_crash_again_and_again),
         T(segments_follow_one_another_and_a_large_frame_gets_its_own),
+        T(restarts_leave_no_small_segments_behind),
         T(unstaged_records_are_not_written),
         T(frames_wait_for_a_segment_and_nobody_else),
         T(a_version_is_settled_when_no_writer_can_be_below_it),
