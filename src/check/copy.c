@@ -25,6 +25,12 @@ struct copy {
     uint64_t sequence; /* of the next frame of the log; 0: none was written yet */
     uint64_t frames, records, lost;
     struct buf why;
+    /* Ends of files, and whole ones, that are lost and not told yet. */
+    struct buf missing;
+    bool has_empty; /* a segment in front of the log's first frame has none */
+    /* What a server would say of the old directory; one line tells of one damage. */
+    const struct archive_finding *finding;
+    bool is_finding_told;
     /* The last frame that was read of the log, or of the snapshot part. */
     struct frame_header before;
     bool has_before;
@@ -129,12 +135,11 @@ static enum memento_status end_file(struct copy *copy)
 
 /* ---- what is lost ---- */
 
-/* Bytes [from, to) of a file; `after`: the frame behind them, or NULL. */
-static void tell_lost(struct copy *copy, const struct scan *scan, uint64_t from,
-                      uint64_t to, const struct frame_header *after)
+/* `after`: the frame behind it, or NULL. */
+static void tell(struct copy *copy, const char *what, const struct frame_header *after)
 {
     char text[TIME_TEXT_BYTES];
-    printf("lost: %s, offset %" PRIu64 " to %" PRIu64, scan->name, from, to);
+    printf("lost: %s", what);
     if (copy->has_before) {
         printf(", after frame %" PRIu64 " of %s", copy->before.sequence,
                time_text(text, copy->before.wall_ms));
@@ -145,6 +150,80 @@ static void tell_lost(struct copy *copy, const struct scan *scan, uint64_t from,
     }
     puts("");
     copy->lost++;
+}
+
+/* Whether what is lost here is what the server would say: something at the same place, before
+ * the same frame, or of a file that it would not read at all. */
+static void compare_finding(struct copy *copy, uint64_t id, uint64_t offset)
+{
+    const struct archive_finding *finding = copy->finding;
+    if (finding == NULL) {
+        return;
+    }
+    uint64_t position = finding->position;
+    copy->is_finding_told |= position == position_of(id, offset) ||
+                             position == position_of(id, 0) ||
+                             (copy->kind == FILE_LOG && copy->has_before &&
+                              finding->sequence == copy->before.sequence + 1);
+}
+
+/* What a file lacks at its end, or all of it. It is told with the frame behind it, once that is
+ * known. */
+static void add_missing(struct copy *copy, const char *what, uint64_t id, uint64_t offset)
+{
+    compare_finding(copy, id, offset);
+    buf_append_string(&copy->missing, copy->missing.len > 0 ? "; " : "");
+    buf_append_string(&copy->missing, what);
+}
+
+static void tell_missing(struct copy *copy, const struct frame_header *after)
+{
+    if (copy->missing.len > 0) {
+        tell(copy, buf_c_string(&copy->missing), after);
+        buf_reset(&copy->missing, SIZE_MAX);
+    }
+}
+
+#define PLACE_BYTES (FILE_NAME_BYTES + 64)
+/* Bytes [from, to) of a file. */
+static void print_place(char place[PLACE_BYTES], const struct scan *scan, uint64_t from,
+                        uint64_t to)
+{
+    snprintf(place, PLACE_BYTES, "%s, offset %" PRIu64 " to %" PRIu64, scan->name, from,
+             to);
+}
+
+/* What is missing right before a frame: bytes from `offset` on, or frames by their numbers,
+ * unless those are of a file that lacks its end. */
+static void tell_gap(struct copy *copy, const struct scan *scan, uint64_t offset,
+                     const struct scan_frame *frame)
+{
+    bool has_bytes = frame->offset != offset, is_missing = copy->missing.len > 0;
+    /* Before the first frame only segments without any may have been. */
+    bool has_frames = copy->has_before
+                          ? frame->header.sequence != copy->before.sequence + 1
+                          : copy->has_empty;
+    tell_missing(copy, has_bytes ? NULL : &frame->header);
+    if (has_bytes || (has_frames && !is_missing)) {
+        char place[PLACE_BYTES];
+        print_place(place, scan, offset, frame->offset);
+        compare_finding(copy, scan->header.id, offset);
+        tell(copy, place, &frame->header);
+    }
+}
+
+/* No frame is at `offset` or behind it, and no seal was. */
+static void note_end(struct copy *copy, const struct scan *scan, uint64_t offset,
+                     uint64_t nonzero_end)
+{
+    /* A part has a seal; of a segment the next one's numbers tell what is missing. */
+    if (nonzero_end > offset || copy->kind == FILE_SNAPSHOT) {
+        char place[PLACE_BYTES];
+        print_place(place, scan, offset, nonzero_end);
+        add_missing(copy, place, scan->header.id, offset);
+    } else {
+        copy->has_empty |= !copy->has_before;
+    }
 }
 
 /* ---- reading ---- */
@@ -192,19 +271,13 @@ static enum memento_status copy_frames(struct copy *copy, struct scan *scan, uin
         uint64_t nonzero_end = offset;
         enum memento_status status = next_frame(copy, scan, offset, &frame, &nonzero_end);
         if (status == MEMENTO_NOT_FOUND) {
-            /* A part has a seal; of a segment the next one's numbers tell what is missing. */
-            if (nonzero_end > offset || copy->kind == FILE_SNAPSHOT) {
-                tell_lost(copy, scan, offset, nonzero_end, NULL);
-            }
+            note_end(copy, scan, offset, nonzero_end);
             return MEMENTO_OK;
         }
         if (status != MEMENTO_OK) {
             return status;
         }
-        if (frame.offset != offset ||
-            (copy->has_before && frame.header.sequence != copy->before.sequence + 1)) {
-            tell_lost(copy, scan, offset, frame.offset, &frame.header);
-        }
+        tell_gap(copy, scan, offset, &frame);
         copy->before = frame.header;
         copy->has_before = true;
         if (frame.header.flags & FRAME_SEAL) {
@@ -225,13 +298,19 @@ static enum memento_status copy_file(struct copy *copy, int from,
                                      const unsigned char *uuid, enum file_kind kind,
                                      uint64_t id, uint64_t end)
 {
+    /* The frames of a part have nothing to do with those of the file before. */
+    bool is_apart = kind == FILE_SNAPSHOT || copy->kind == FILE_SNAPSHOT;
+    if (is_apart) {
+        tell_missing(copy, NULL);
+        copy->has_before = false;
+    }
+    copy->kind = kind;
     struct scan scan;
     struct buf why;
     buf_init(&why);
     enum memento_status status = scan_open(&scan, from, kind, id, uuid, &why);
     if (status == MEMENTO_ERR_CORRUPT) {
-        printf("lost: %s\n", buf_c_string(&why));
-        copy->lost++;
+        add_missing(copy, buf_c_string(&why), id, 0);
         buf_fini(&why);
         return MEMENTO_OK;
     }
@@ -241,10 +320,6 @@ static enum memento_status copy_file(struct copy *copy, int from,
         return status;
     }
     buf_fini(&why);
-    if (kind == FILE_SNAPSHOT || copy->kind == FILE_SNAPSHOT) {
-        copy->has_before = false;
-    }
-    copy->kind = kind;
     copy->fd = -1;
     status = copy_frames(copy, &scan, end);
     if (copy->fd >= 0) {
@@ -259,16 +334,20 @@ static enum memento_status copy_file(struct copy *copy, int from,
 
 /* ---- the new directory ---- */
 
-static enum memento_status copy_begin(struct copy *copy, const char *out,
-                                      const struct manifest *old)
+static void copy_init(struct copy *copy, const struct manifest *old)
 {
     *copy = (struct copy){.to = -1};
     buf_init(&copy->why);
+    buf_init(&copy->missing);
     manifest_init(&copy->manifest);
     copy->manifest.cut = old->cut;
     copy->manifest.snapshot_ms = old->snapshot_ms;
     copy->manifest.is_clean = true;
     copy->snapshot_sequence = old->snapshot_sequence;
+}
+
+static enum memento_status copy_begin(struct copy *copy, const char *out)
+{
     if (random_bytes(copy->manifest.uuid, UUID_BYTES) != MEMENTO_OK) {
         buf_append_string(&copy->why, "no random bytes");
         return MEMENTO_ERR_IO;
@@ -320,6 +399,7 @@ static void copy_fini(struct copy *copy)
     }
     manifest_fini(&copy->manifest);
     buf_fini(&copy->why);
+    buf_fini(&copy->missing);
 }
 
 /* ---- the two commands ---- */
@@ -335,52 +415,52 @@ static enum memento_status repair_files(struct copy *copy, int dir,
     for (size_t i = 0; i < old->segment_count && status == MEMENTO_OK; i++) {
         status = copy_file(copy, dir, old->uuid, FILE_LOG, old->segments[i], UINT64_MAX);
     }
+    tell_missing(copy, NULL);
     return status;
 }
 
-/* What a server would say: an end that the manifest promised may be missing without a trace in
- * the files. */
-static void tell_judgement(struct copy *copy, int dir)
+/* Of the old directory, with what a server would say of it: an end that the manifest promised
+ * may be missing without a trace in the files. */
+static enum memento_status repair_into(struct copy *copy, const char *out, int dir,
+                                       const struct manifest *old)
 {
-    struct archive archive;
-    enum memento_status status = archive_open(&archive, dir, NULL);
-    if (status == MEMENTO_ERR_CORRUPT) {
-        printf("damage: %s\n", buf_c_string(&archive.finding.text));
-        copy->lost += copy->lost == 0;
+    copy_init(copy, old);
+    enum memento_status status = copy_begin(copy, out);
+    if (status != MEMENTO_OK) {
+        return status;
     }
+    struct archive archive;
+    bool is_corrupt = archive_open(&archive, dir, NULL) == MEMENTO_ERR_CORRUPT;
+    copy->finding = &archive.finding;
+    status = repair_files(copy, dir, old);
+    if (status == MEMENTO_OK && is_corrupt && !copy->is_finding_told) {
+        printf("damage: %s\n", buf_c_string(&archive.finding.text));
+        copy->lost++;
+    }
+    copy->finding = NULL;
     archive_close(&archive);
+    return status == MEMENTO_OK ? copy_end(copy) : status;
 }
 
-enum exit_status check_repair(int dir, const char *path, const char *out)
+enum exit_status check_repair(int dir, const char *out)
 {
     struct manifest old;
-    struct copy copy;
     struct buf why;
     buf_init(&why);
+    enum exit_status result = EXIT_GOOD;
     enum memento_status status = manifest_read(dir, &old, &why);
     if (status != MEMENTO_OK) {
-        if (status == MEMENTO_NOT_FOUND) {
-            buf_appendf(&why, "%s has no " MANIFEST_NAME, path);
-        }
-        complain("%s: which files count is not known; take " MANIFEST_NAME
-                 " from a backup",
-                 buf_c_string(&why));
+        result = complain_of(status, &why);
         buf_fini(&why);
-        return status == MEMENTO_ERR_CORRUPT ? EXIT_CORRUPT : EXIT_TROUBLE;
+        return result;
     }
-    status = copy_begin(&copy, out, &old);
-    if (status == MEMENTO_OK) {
-        status = repair_files(&copy, dir, &old);
-    }
-    if (status == MEMENTO_OK) {
-        tell_judgement(&copy, dir);
-        status = copy_end(&copy);
-    }
-    enum exit_status result = EXIT_GOOD;
+    struct copy copy;
+    status = repair_into(&copy, out, dir, &old);
     if (status == MEMENTO_OK) {
         printf("%s has %" PRIu64 " frames, %" PRIu64 " records; places where something "
                "is lost: %" PRIu64 "\n",
                out, copy.frames, copy.records, copy.lost);
+        result = copy.lost == 0 ? EXIT_GOOD : EXIT_LESS;
     } else {
         result = complain_of(status, &copy.why);
     }
@@ -410,9 +490,10 @@ static enum memento_status verify_all(struct archive *archive, struct buf *why)
 static enum memento_status truncate_files(struct copy *copy, struct archive *archive,
                                           const char *out)
 {
-    enum memento_status status = copy_begin(copy, out, &archive->manifest);
+    copy_init(copy, &archive->manifest);
+    enum memento_status status = verify_all(archive, &copy->why);
     if (status == MEMENTO_OK) {
-        status = verify_all(archive, &copy->why);
+        status = copy_begin(copy, out);
     }
     for (size_t i = 0; i < archive->file_count && status == MEMENTO_OK; i++) {
         const struct archive_file *file = &archive->files[i];
@@ -421,7 +502,38 @@ static enum memento_status truncate_files(struct copy *copy, struct archive *arc
                                file->id, file->end_is_known ? file->end : UINT64_MAX);
         }
     }
+    tell_missing(copy, NULL);
+    if (status == MEMENTO_OK && copy->lost > 0) {
+        buf_append_string(&copy->why, "the directory was changed while it was copied");
+        return MEMENTO_ERR_IO;
+    }
     return status == MEMENTO_OK ? copy_end(copy) : status;
+}
+
+/* What became of it: how much, up to when, and whether that is what was asked for. */
+static enum exit_status tell_truncated(const struct copy *copy,
+                                       const struct archive *archive, const char *out)
+{
+    uint64_t next = archive->finding.sequence, last = next > 0 ? next - 1 : 0;
+    if (archive->limit.sequence > last) {
+        printf("the log ends at %" PRIu64 "\n", last);
+    }
+    if (copy->frames == 0) {
+        complain("%s is made, but has no frame: nothing was written up to that moment",
+                 out);
+        return EXIT_LESS;
+    }
+    char text[TIME_TEXT_BYTES];
+    int64_t last_ms = 0;
+    for (size_t i = 0; i < archive->file_count; i++) {
+        if (archive->files[i].wall_max_ms > last_ms) {
+            last_ms = archive->files[i].wall_max_ms;
+        }
+    }
+    printf("%s has %" PRIu64 " frames, %" PRIu64 " records, up to sequence %" PRIu64
+           " of %s\n",
+           out, copy->frames, copy->records, last, time_text(text, last_ms));
+    return EXIT_GOOD;
 }
 
 enum exit_status check_truncate(int dir, const char *path, const char *out,
@@ -432,22 +544,8 @@ enum exit_status check_truncate(int dir, const char *path, const char *out,
     if (result == EXIT_GOOD || result == EXIT_TORN) {
         struct copy copy;
         enum memento_status status = truncate_files(&copy, &archive, out);
-        if (status == MEMENTO_OK) {
-            char text[TIME_TEXT_BYTES];
-            int64_t last_ms = 0;
-            for (size_t i = 0; i < archive.file_count; i++) {
-                if (archive.files[i].wall_max_ms > last_ms) {
-                    last_ms = archive.files[i].wall_max_ms;
-                }
-            }
-            printf("%s has %" PRIu64 " frames, %" PRIu64
-                   " records, up to sequence %" PRIu64 " of %s\n",
-                   out, copy.frames, copy.records, archive.finding.sequence - 1,
-                   time_text(text, last_ms));
-            result = EXIT_GOOD;
-        } else {
-            result = complain_of(status, &copy.why);
-        }
+        result = status == MEMENTO_OK ? tell_truncated(&copy, &archive, out)
+                                      : complain_of(status, &copy.why);
         copy_fini(&copy);
     }
     archive_close(&archive);

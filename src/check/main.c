@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "base/os_file.h"
 #include "check/check.h"
+#include "log/moment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,11 +33,13 @@ static const char usage[] =
     "  truncate --to-seq=NUMBER --out=NEW DIR\n"
     "                                a new directory as of an earlier moment\n"
     "\n"
-    "TIME is milliseconds since 1970, or 2025-11-21T10:00:00[.123]Z. DIR is never changed.\n"
+    "A blank may stand for the = of an option. TIME is unix seconds, milliseconds, or\n"
+    "2025-11-21T10:00:00[.123]Z. DIR is never changed.\n"
     "In jsonl the bytes of keys and values below 0x20, 0x7f and above are written \\u00XX,\n"
     "byte by byte; \" and \\ are escaped.\n"
-    "Exit status: 0 fine; 1 the log has a torn end, which a server would cut off; 2 corrupt;\n"
-    "3 bad usage, a file that cannot be read or written, or a newer format.\n";
+    "Exit status: 0 fine; 1 the log has a torn end, which a server would cut off, or: NEW is\n"
+    "made, but something was lost (repair), or no frame is in it (truncate); 2 corrupt; 3 bad\n"
+    "usage, a file that cannot be read or written, or a newer format.\n";
 
 void complain(const char *format, ...)
 {
@@ -101,6 +104,31 @@ static bool is_locked(int dir)
     return is_found;
 }
 
+enum exit_status check_manifest(int dir, const char *path)
+{
+    struct manifest manifest;
+    struct buf why;
+    buf_init(&why);
+    enum memento_status status = manifest_read(dir, &manifest, &why);
+    enum exit_status result = EXIT_GOOD;
+    if (status == MEMENTO_NOT_FOUND || status == MEMENTO_ERR_CORRUPT) {
+        bool is_missing = status == MEMENTO_NOT_FOUND;
+        complain("%s: " MANIFEST_NAME
+                 " is %s and says which files count: put back the one "
+                 "of a backup of this directory, together with its files",
+                 path, is_missing ? "missing" : "damaged");
+        if (!is_missing) {
+            complain("what is wrong with it: %s", buf_c_string(&why));
+        }
+        result = is_missing ? EXIT_TROUBLE : EXIT_CORRUPT;
+    } else if (status != MEMENTO_OK) {
+        result = complain_of(status, &why);
+    }
+    manifest_fini(&manifest);
+    buf_fini(&why);
+    return result;
+}
+
 enum exit_status check_open(struct archive *archive, int dir, const char *path,
                             const struct archive_limit *limit)
 {
@@ -145,66 +173,83 @@ PRINTF_LIKE(1, 2) static enum exit_status usage_error(const char *format, ...)
     return EXIT_TROUBLE;
 }
 
-static bool parse_time(const char *text, int64_t *ms)
+enum option { OPTION_OUT, OPTION_FORMAT, OPTION_TO_TIME, OPTION_TO_SEQ, OPTION_COUNT };
+
+static const char *const option_names[OPTION_COUNT] = {[OPTION_OUT] = "--out",
+                                                       [OPTION_FORMAT] = "--format",
+                                                       [OPTION_TO_TIME] = "--to-time",
+                                                       [OPTION_TO_SEQ] = "--to-seq"};
+
+/* Which one `word` is, --name or --name=VALUE; without =, *value is NULL. */
+static enum option find_option(const char *word, const char **value)
 {
-    if (number_parse_int64(bytes_of_string(text), ms)) {
-        return *ms > 0;
+    size_t len = strcspn(word, "=");
+    *value = word[len] == '=' ? word + len + 1 : NULL;
+    size_t i = 0;
+    while (i < OPTION_COUNT &&
+           !bytes_equal(bytes_of_string(option_names[i]), bytes_of(word, len))) {
+        i++;
     }
-    struct tm tm = {0};
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (rest == NULL) {
-        return false;
-    }
-    *ms = (int64_t)timegm(&tm) * 1000;
-    if (*rest == '.') {
-        int scale = 100;
-        for (rest++; *rest >= '0' && *rest <= '9' && scale > 0; rest++, scale /= 10) {
-            *ms += (*rest - '0') * scale;
-        }
-    }
-    return strcmp(rest, "Z") == 0 && *ms > 0;
+    return (enum option)i;
 }
 
-/* The value when `word` is --name=VALUE; NULL otherwise. */
-static const char *value_of(const char *word, const char *name)
+static enum exit_status set_option(struct options *options, enum option option,
+                                   const char *value)
 {
-    size_t len = strlen(name);
-    return strncmp(word, name, len) == 0 && word[len] == '=' ? word + len + 1 : NULL;
-}
-
-static enum exit_status parse_option(struct options *options, const char *word)
-{
-    const char *value;
-    if ((value = value_of(word, "--out")) != NULL && *value != '\0') {
+    struct bytes text = bytes_of_string(value);
+    struct archive_limit *limit = &options->limit;
+    switch (option) {
+    case OPTION_OUT:
         options->out = value;
-    } else if ((value = value_of(word, "--format")) != NULL) {
+        break;
+    case OPTION_FORMAT:
         options->has_format = true;
         options->format = strcmp(value, "resp") == 0 ? DUMP_RESP : DUMP_JSONL;
         if (options->format == DUMP_JSONL && strcmp(value, "jsonl") != 0) {
             return usage_error("%s is no format: jsonl or resp", value);
         }
-    } else if ((value = value_of(word, "--to-time")) != NULL) {
-        if (!parse_time(value, &options->limit.wall_ms)) {
-            return usage_error("%s is no time: milliseconds since 1970, or "
-                               "2025-11-21T10:00:00Z",
+        break;
+    case OPTION_TO_TIME:
+        if (!moment_parse_time(text, &limit->wall_ms)) {
+            return usage_error("%s is no time: 2025-11-21T10:00:00Z, or unix seconds or "
+                               "milliseconds",
                                value);
         }
-    } else if ((value = value_of(word, "--to-seq")) != NULL) {
-        if (!number_parse_uint64(bytes_of_string(value), &options->limit.sequence) ||
-            options->limit.sequence == 0) {
+        break;
+    case OPTION_TO_SEQ:
+        if (!number_parse_uint64(text, &limit->sequence) || limit->sequence == 0) {
             return usage_error("%s is no sequence number", value);
         }
-    } else {
-        return usage_error("unknown option %s", word);
+        break;
+    case OPTION_COUNT:
+        break;
     }
     return EXIT_GOOD;
+}
+
+/* The option at argv[*i], and its value, which may be the word behind it. */
+static enum exit_status parse_option(struct options *options, int argc, char **argv,
+                                     int *i)
+{
+    const char *value;
+    enum option option = find_option(argv[*i], &value);
+    if (option == OPTION_COUNT) {
+        return usage_error("unknown option %s", argv[*i]);
+    }
+    if (value == NULL && *i + 1 < argc && strncmp(argv[*i + 1], "--", 2) != 0) {
+        value = argv[++*i];
+    }
+    if (value == NULL || *value == '\0') {
+        return usage_error("%s needs a value", option_names[option]);
+    }
+    return set_option(options, option, value);
 }
 
 static enum exit_status parse_options(struct options *options, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--", 2) == 0) {
-            enum exit_status status = parse_option(options, argv[i]);
+            enum exit_status status = parse_option(options, argc, argv, &i);
             if (status != EXIT_GOOD) {
                 return status;
             }
@@ -216,22 +261,51 @@ static enum exit_status parse_options(struct options *options, int argc, char **
             return usage_error("%s is one directory too many", argv[i]);
         }
     }
+    if (options->command == NULL || options->dir == NULL) {
+        return usage_error("a command and a directory are needed");
+    }
+    return EXIT_GOOD;
+}
+
+/* Whether the command is one, and has the options that it needs and no others. */
+static enum exit_status check_usage(const struct options *options)
+{
+    static const char *const commands[] = {"verify", "stats", "dump", "repair",
+                                           "truncate"};
+    const char *command = options->command;
+    bool has_time = options->limit.wall_ms != 0, has_seq = options->limit.sequence != 0;
+    bool is_truncate = strcmp(command, "truncate") == 0;
+    bool is_copy = is_truncate || strcmp(command, "repair") == 0;
+    size_t i = 0;
+    while (i < ARRAY_LEN(commands) && strcmp(commands[i], command) != 0) {
+        i++;
+    }
+    if (i == ARRAY_LEN(commands)) {
+        return usage_error("unknown command %s", command);
+    }
+    if (is_copy && options->out == NULL) {
+        return usage_error("%s needs --out=NEW, a directory that is not there yet",
+                           command);
+    }
+    if ((options->out != NULL && !is_copy) || ((has_time || has_seq) && !is_truncate) ||
+        (options->has_format && strcmp(command, "dump") != 0)) {
+        return usage_error("%s does not take one of these options", command);
+    }
+    if (has_time && has_seq) {
+        return usage_error("--to-time and --to-seq are two moments: name one");
+    }
+    if (is_truncate && !has_time && !has_seq) {
+        return usage_error("truncate needs --to-time or --to-seq");
+    }
     return EXIT_GOOD;
 }
 
 static enum exit_status run(const struct options *options, int dir)
 {
     const char *command = options->command, *path = options->dir;
-    bool has_limit = options->limit.wall_ms != 0 || options->limit.sequence != 0;
-    bool is_copy = strcmp(command, "repair") == 0 || strcmp(command, "truncate") == 0;
-    if (is_copy && options->out == NULL) {
-        return usage_error("%s needs --out=NEW, a directory that is not there yet",
-                           command);
-    }
-    if ((options->out != NULL && !is_copy) ||
-        (has_limit && strcmp(command, "truncate") != 0) ||
-        (options->has_format && strcmp(command, "dump") != 0)) {
-        return usage_error("%s does not take one of these options", command);
+    enum exit_status status = check_manifest(dir, path);
+    if (status != EXIT_GOOD) {
+        return status;
     }
     if (strcmp(command, "verify") == 0) {
         return check_verify(dir, path);
@@ -243,13 +317,9 @@ static enum exit_status run(const struct options *options, int dir)
         return check_dump(dir, path, options->format);
     }
     if (strcmp(command, "repair") == 0) {
-        return check_repair(dir, path, options->out);
+        return check_repair(dir, options->out);
     }
-    if (strcmp(command, "truncate") == 0) {
-        return has_limit ? check_truncate(dir, path, options->out, &options->limit)
-                         : usage_error("truncate needs --to-time or --to-seq");
-    }
-    return usage_error("unknown command %s", command);
+    return check_truncate(dir, path, options->out, &options->limit);
 }
 
 int main(int argc, char **argv)
@@ -266,11 +336,11 @@ int main(int argc, char **argv)
     }
     struct options options = {.format = DUMP_JSONL};
     enum exit_status status = parse_options(&options, argc, argv);
+    if (status == EXIT_GOOD) {
+        status = check_usage(&options);
+    }
     if (status != EXIT_GOOD) {
         return (int)status;
-    }
-    if (options.command == NULL || options.dir == NULL) {
-        return (int)usage_error("a command and a directory are needed");
     }
     int dir = os_dir_open(options.dir);
     if (dir < 0) {

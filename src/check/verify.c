@@ -7,7 +7,7 @@
 
 /* What the records are. Kinds without a name are counted in the first place. */
 struct count {
-    uint64_t frames, records, kinds[RECORD_MAP + 1];
+    uint64_t frames, bytes, records, kinds[RECORD_MAP + 1];
     uint64_t version_min, version_max;
     int64_t wall_min_ms, wall_max_ms;
 };
@@ -39,6 +39,7 @@ static enum memento_status count_frame(void *context, const struct archive_frame
         count->wall_max_ms = ms > count->wall_max_ms ? ms : count->wall_max_ms;
     }
     count->frames++;
+    count->bytes += frame_bytes(frame->header.payload_bytes);
     return MEMENTO_OK;
 }
 
@@ -78,6 +79,9 @@ static enum exit_status open_and_read(struct archive *archive, int dir, const ch
         return opened;
     }
     enum exit_status read = read_all(archive, count);
+    if (read == EXIT_CORRUPT) {
+        archive->finding.state = ARCHIVE_CORRUPT; /* behind an end that may look clean */
+    }
     if (read == EXIT_CORRUPT && opened != EXIT_CORRUPT) {
         complain("keep %s as it is and run: memento-check repair --out=%s.repaired %s",
                  path, path, path);
@@ -114,7 +118,7 @@ static void print_time(const char *name, int64_t ms)
     printf("%-22s %" PRId64 " (%s)\n", name, ms, time_text(text, ms));
 }
 
-static void print_files(const struct archive *archive)
+static void print_files(const struct archive *archive, const struct count *count)
 {
     uint64_t bytes[2] = {0, 0};
     size_t counts[2] = {0, 0};
@@ -125,7 +129,7 @@ static void print_files(const struct archive *archive)
     }
     printf("%-22s %zu, %" PRIu64 " bytes\n", "snapshot parts", counts[0], bytes[0]);
     printf("%-22s %zu, %" PRIu64 " bytes\n", "log segments", counts[1], bytes[1]);
-    printf("%-22s %" PRIu64 " bytes\n", "of them used", archive->bytes);
+    printf("%-22s %" PRIu64 " bytes\n", "of them used", count->bytes);
 }
 
 static void print_records(const struct count *count)
@@ -181,7 +185,7 @@ enum exit_status check_stats(int dir, const char *path)
         }
         printf("\n%-22s %d.%d\n%-22s %s\n", "format", FORMAT_MAJOR, FORMAT_MINOR, "state",
                state_name(archive.finding.state));
-        print_files(&archive);
+        print_files(&archive, &count);
         print_records(&count);
         print_log(&archive, &count);
     }

@@ -27,20 +27,41 @@ bool call_integer(const struct call *call, size_t at, int64_t *value)
     return true;
 }
 
-void call_failed(const struct call *call, enum memento_status status)
+const char *call_failure(enum memento_status status)
 {
     switch (status) {
     case MEMENTO_ERR_NO_MEMORY:
-        reply_error(call->reply,
-                    "OOM command not allowed: the system gives no more memory.");
-        return;
+        return "OOM command not allowed: the system gives no more memory.";
     case MEMENTO_ERR_TOO_LARGE:
-        reply_error(call->reply, "ERR transaction too large for the log");
-        return;
-    default:
-        reply_errorf(call->reply, "ERR the command failed with status %d", (int)status);
-        return;
+        return "ERR transaction too large for the log";
+    case MEMENTO_ERR_NO_SPACE:
+        return "ERR the disk is full";
+    case MEMENTO_ERR_LOG_FAILED:
+        return "ERR the log has failed: LOG REOPEN or a restart repairs it";
+    case MEMENTO_ERR_IO:
+        return "ERR the data directory cannot be read or written: the traces say why";
+    case MEMENTO_ERR_CORRUPT:
+        return "ERR what is on disk is damaged: the traces say what";
+    case MEMENTO_ERR_UNSUPPORTED:
+        return "ERR what is on disk was written by a newer memento";
+    case MEMENTO_ERR_BUSY:
+        return "ERR the data directory is in use by another process";
+    case MEMENTO_ERR_INVALID:
+        return "ERR invalid argument";
+    case MEMENTO_CLOSED:
+        return "ERR the server is ending";
+    case MEMENTO_NOT_FOUND:
+    case MEMENTO_EXISTS:
+    case MEMENTO_AGAIN:
+    case MEMENTO_OK:
+        break;
     }
+    return "ERR the command failed";
+}
+
+void call_failed(const struct call *call, enum memento_status status)
+{
+    reply_error(call->reply, call_failure(status));
 }
 
 void call_answer(const struct call *call, enum memento_status status)

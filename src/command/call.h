@@ -35,8 +35,9 @@ typedef void command_handler(struct call *call);
 struct key call_key(const struct call *call, size_t at);
 /* False, and the error is answered, when args[at] is no int64. */
 bool call_integer(const struct call *call, size_t at, int64_t *value);
-/* Answers a failure of the engine: out of memory, or more changes at one moment than one frame of
- * the log may hold. */
+/* The error reply for a failure of the engine, in words; constant. */
+const char *call_failure(enum memento_status status);
+/* Answers it. */
 void call_failed(const struct call *call, enum memento_status status);
 /* OK, or the failure. */
 void call_answer(const struct call *call, enum memento_status status);

@@ -330,6 +330,7 @@ enum memento_status turn_end(struct seat *seat, enum memento_status status)
     if (seat->handle->is_logged) {
         enum memento_status lasting = settle(seat);
         status = lasting == MEMENTO_OK ? status : lasting;
+        atomic_store(&seat->is_late, !is_written(&seat->writer.log));
     }
     seat_give(seat);
     return status;

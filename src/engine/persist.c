@@ -289,6 +289,11 @@ static void warn_of_end(const struct persist *persist, struct archive *archive)
                       ": later ones are not loaded, and kept in .torn files; take "
                       "--restore-to away before the next start",
                       directory, finding->sequence);
+    } else if (archive->was_restored) {
+        trace_warning(
+            "%s: an earlier start has restored this moment: what was written since "
+            "is loaded too; take --restore-to away",
+            directory);
     } else if (limit->wall_ms != 0 || limit->sequence != 0) {
         trace_warning(
             "%s: the log ends before the moment to restore: all of it is loaded",

@@ -422,6 +422,19 @@ static bool is_beyond(const struct archive_limit *limit,
            (limit->sequence != 0 && header->sequence > limit->sequence);
 }
 
+/* What was written after a restore must not be left out by the next start with the same words. */
+static void forget_restored(struct archive *archive)
+{
+    struct archive_limit *limit = &archive->limit;
+    const struct manifest *manifest = &archive->manifest;
+    bool is_any = limit->wall_ms != 0 || limit->sequence != 0;
+    archive->was_restored = is_any && limit->wall_ms == manifest->restored_ms &&
+                            limit->sequence == manifest->restored_sequence;
+    if (archive->was_restored) {
+        *limit = (struct archive_limit){0, 0};
+    }
+}
+
 static enum memento_status check_limit(struct archive *archive)
 {
     const struct archive_limit *limit = &archive->limit;
@@ -578,6 +591,7 @@ enum memento_status archive_open(struct archive *archive, int dir,
         buf_append_string(text, "there is no " MANIFEST_NAME);
     }
     if (status == MEMENTO_OK) {
+        forget_restored(archive);
         status = check_limit(archive);
     }
     if (status == MEMENTO_OK) {

@@ -48,7 +48,9 @@ struct archive_limit {
 struct archive {
     int dir;
     struct manifest manifest;
-    struct archive_limit limit;
+    struct archive_limit
+        limit;         /* {0, 0} too when an earlier start has restored just this */
+    bool was_restored; /* ... which this says */
     struct archive_finding finding;
     /* All files to read: snapshot parts, then log segments in order. */
     struct archive_file *files;

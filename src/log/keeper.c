@@ -158,6 +158,8 @@ bool log_rotate_locked(struct log *log)
     log->sealed_end = position_of(log->active->id, log->active->used);
     log->active = log->spare;
     log->spare = NULL;
+    atomic_store(&log->is_wanted,
+                 true); /* to sync and close the old one, under any policy */
     log_wake_keeper(log);
     log_wake_sync(log);
     return true;
@@ -208,7 +210,7 @@ enum memento_status log_rotate(struct log *log, uint64_t *first_segment)
     enum memento_status status;
     uint64_t before = 0;
     while (!try_rotate(log, &before, first_segment, &status)) {
-        if (!wait_for_spare(log)) {
+        if (log_state(log) == LOG_NO_SPACE || !wait_for_spare(log)) {
             return log_state(log) == LOG_FAILED ? MEMENTO_ERR_LOG_FAILED
                                                 : MEMENTO_ERR_NO_SPACE;
         }
@@ -224,6 +226,14 @@ void log_wake_keeper(struct log *log)
     log->keeper_is_wanted = true;
     pthread_cond_signal(&log->keeper_wanted);
     lock_release(&log->sync_lock);
+}
+
+bool log_keeper_has_failed(struct log *log)
+{
+    lock_acquire(&log->sync_lock);
+    bool has_failed = log->keeper_has_failed;
+    lock_release(&log->sync_lock);
+    return has_failed;
 }
 
 void log_keeper_note_space(struct log *log)
@@ -259,19 +269,64 @@ static void keeper_failed(struct log *log, int error)
     log_append_release(log);
 }
 
-/* One that LOG REOPEN has overtaken meanwhile is not used: segments are in the order of their
- * ids. */
-static void keeper_succeeded(struct log *log, struct segment *segment)
+static bool is_last(const struct manifest *manifest, uint64_t id)
 {
-    lock_acquire(&log->append);
-    bool is_overtaken = log_state(log) == LOG_FAILED || segment->id < log->active->id;
-    if (!is_overtaken) {
-        log->spare = segment;
+    return manifest->segment_count == 0 ||
+           manifest->segments[manifest->segment_count - 1] < id;
+}
+
+/* Named by the manifest before it is used. ERR_LOG_FAILED: the manifest may name it or not;
+ * otherwise, on failure, it does not. */
+static enum memento_status list_segment(struct log *log, uint64_t id)
+    REQUIRES(log->manifest_lock)
+{
+    struct manifest *manifest = &log->manifest;
+    if (!is_last(manifest, id)) {
+        errno = EAGAIN; /* LOG REOPEN has named a later one */
+        return MEMENTO_AGAIN;
     }
-    log_append_release(log);
-    if (is_overtaken) {
-        segment_close(segment);
+    manifest->wall_ms = log->options.now_ms(log->options.context);
+    enum memento_status status = manifest_add_segment(manifest, id);
+    if (status != MEMENTO_OK) {
+        errno = ENOMEM;
+        return status;
     }
+    status = manifest_write(log->dir, manifest);
+    if (status != MEMENTO_OK) {
+        manifest->segment_count--;
+    }
+    log_show_manifest(log);
+    return status;
+}
+
+/* Lists it and makes it the spare, unless the log has failed meanwhile: LOG REOPEN begins
+ * another one then. */
+static enum memento_status put_in_reserve(struct log *log, struct segment *segment)
+{
+    enum memento_status status = MEMENTO_AGAIN;
+    errno = EAGAIN;
+    lock_acquire(&log->manifest_lock);
+    if (log_state(log) != LOG_FAILED) {
+        status = list_segment(log, segment->id);
+    }
+    int error = errno;
+    if (status == MEMENTO_OK) {
+        lock_acquire(&log->append);
+        bool is_overtaken = log_state(log) == LOG_FAILED || segment->id < log->active->id;
+        if (is_overtaken) {
+            status = MEMENTO_ERR_LOG_FAILED; /* it is listed, and stays unused */
+        } else {
+            log->spare = segment;
+        }
+        log_append_release(log);
+    }
+    lock_release(&log->manifest_lock);
+    errno = error;
+    return status;
+}
+
+static void keeper_succeeded(struct log *log)
+{
     lock_acquire(&log->sync_lock);
     log->keeper_has_failed = false;
     pthread_cond_broadcast(&log->spare_made);
@@ -284,34 +339,22 @@ static void keeper_succeeded(struct log *log, struct segment *segment)
     log_append_release(log);
 }
 
-static bool is_last(const struct manifest *manifest, uint64_t id)
+/* The file goes, unless a manifest may name it. */
+static void keeper_gave_up(struct log *log, struct segment *segment,
+                           enum memento_status status)
 {
-    return manifest->segment_count == 0 ||
-           manifest->segments[manifest->segment_count - 1] < id;
-}
-
-/* Named by the manifest before it is used, unless LOG REOPEN has named a later one. A manifest that could not be written may be in force
- * all the same: then it names an unused segment behind the active one, which is harmless; the
- * file stays, and the next attempt takes another id. */
-static bool list_segment(struct log *log, uint64_t id)
-{
-    lock_acquire(&log->manifest_lock);
-    struct manifest *manifest = &log->manifest;
-    manifest->wall_ms = log->options.now_ms(log->options.context);
-    enum memento_status status =
-        is_last(manifest, id) ? manifest_add_segment(manifest, id) : MEMENTO_AGAIN;
-    int error = status == MEMENTO_AGAIN ? EAGAIN : ENOMEM;
-    if (status == MEMENTO_OK) {
-        status = manifest_write(log->dir, manifest);
-        error = errno;
-        if (status != MEMENTO_OK) {
-            manifest->segment_count--;
-        }
-        log_show_manifest(log);
+    int error = errno;
+    char name[FILE_NAME_BYTES];
+    segment_name(name, segment->id);
+    segment_close(segment);
+    if (status != MEMENTO_ERR_LOG_FAILED) {
+        (void)os_file_remove(log->dir, name);
+    } else if (log_state(log) != LOG_FAILED) {
+        log_fail(log, "syncing the data directory", error);
     }
-    lock_release(&log->manifest_lock);
-    errno = error;
-    return status == MEMENTO_OK;
+    if (status != MEMENTO_AGAIN) {
+        keeper_failed(log, error);
+    }
 }
 
 static bool needs_spare(struct log *log)
@@ -340,15 +383,17 @@ bool log_keep_step(struct log *log)
     if (!needs_spare(log)) {
         return log_state(log) == LOG_NO_SPACE && leave_no_space(log);
     }
-    uint64_t id = log_new_id(log);
-    struct segment *segment = segment_create(log, id);
-    if (segment == NULL || !list_segment(log, id)) {
-        int error = errno;
-        segment_close(segment);
-        keeper_failed(log, error);
+    struct segment *segment = segment_create(log, log_new_id(log));
+    if (segment == NULL) {
+        keeper_failed(log, errno);
         return false;
     }
-    keeper_succeeded(log, segment);
+    enum memento_status status = put_in_reserve(log, segment);
+    if (status != MEMENTO_OK) {
+        keeper_gave_up(log, segment, status);
+        return false;
+    }
+    keeper_succeeded(log);
     return true;
 }
 
@@ -361,7 +406,8 @@ void log_keeper_main(void *context)
         lock_release(&log->sync_lock);
         (void)log_keep_step(log);
         lock_acquire(&log->sync_lock);
-        if (log->is_stopping || (log->keeper_is_wanted && !log->keeper_has_failed)) {
+        if (log->is_stopping || (log->keeper_is_wanted && !log->keeper_has_failed &&
+                                 log_state(log) != LOG_NO_SPACE)) {
             continue;
         }
         if (log->keeper_has_failed || log_state(log) == LOG_NO_SPACE) {

@@ -315,9 +315,14 @@ static enum memento_status take_over(struct log *log, const struct archive *arch
 }
 
 /* The manifest that names the new segment: until then the old one is in force. */
-static enum memento_status put_in_force(struct log *log)
+static enum memento_status put_in_force(struct log *log, const struct archive *archive)
 {
     struct manifest *manifest = &log->manifest;
+    if (archive != NULL &&
+        (archive->limit.wall_ms != 0 || archive->limit.sequence != 0)) {
+        manifest->restored_ms = archive->limit.wall_ms;
+        manifest->restored_sequence = archive->limit.sequence;
+    }
     uint64_t id = log->active->id;
     enum memento_status status = manifest_add_segment(manifest, id);
     if (status == MEMENTO_OK) {
@@ -361,7 +366,7 @@ static enum memento_status go_on(struct log *log, const struct archive *archive)
     if (status == MEMENTO_OK && os_file_sync(log->active->fd) != 0) {
         status = status_of(errno);
     }
-    return status == MEMENTO_OK ? put_in_force(log) : status;
+    return status == MEMENTO_OK ? put_in_force(log, archive) : status;
 }
 
 static enum memento_status start_threads(struct log *log)

@@ -102,6 +102,10 @@ void manifest_print(const struct manifest *manifest, struct buf *out)
                 manifest->wall_ms);
     buf_appendf(out, "snapshot-from %" PRIu64 " %" PRId64 "\n",
                 manifest->snapshot_sequence, manifest->snapshot_ms);
+    if (manifest->restored_sequence != 0 || manifest->restored_ms != 0) {
+        buf_appendf(out, "restored %" PRIu64 " %" PRId64 "\n",
+                    manifest->restored_sequence, manifest->restored_ms);
+    }
     for (size_t i = 0; i < manifest->part_count; i++) {
         buf_appendf(out, "part %" PRIu64 " %" PRIu64 "\n", manifest->parts[i].id,
                     manifest->parts[i].bytes);
@@ -251,6 +255,17 @@ static const char *parse_head(struct lines *lines, struct manifest *manifest)
     return NULL;
 }
 
+/* Only there when a moment was restored. */
+static bool parse_restored(const struct lines *lines, struct manifest *manifest)
+{
+    bool is_first = manifest->part_count == 0 && manifest->segment_count == 0 &&
+                    manifest->restored_sequence == 0 && manifest->restored_ms == 0;
+    return is_first && line_is(lines, "restored", 2) &&
+           number_parse_uint64(lines->words[0], &manifest->restored_sequence) &&
+           parse_ms(lines->words[1], &manifest->restored_ms) &&
+           (manifest->restored_sequence != 0 || manifest->restored_ms != 0);
+}
+
 static bool parse_part(const struct lines *lines, const struct manifest *manifest,
                        struct snapshot_part *part)
 {
@@ -277,6 +292,9 @@ static enum memento_status parse_files(struct lines *lines, struct manifest *man
         lines_next(lines);
         struct snapshot_part part;
         uint64_t id;
+        if (parse_restored(lines, manifest)) {
+            continue;
+        }
         if (manifest->segment_count == 0 && parse_part(lines, manifest, &part)) {
             status = manifest_add_part(manifest, part);
         } else if (parse_segment(lines, manifest, &id)) {

@@ -36,6 +36,9 @@ struct manifest {
     uint64_t snapshot_sequence;
     int64_t snapshot_ms;
     int64_t wall_ms; /* TTL clock when it was written */
+    /* The moment that an earlier start restored; asked for again, it has been done. 0: none. */
+    uint64_t restored_sequence;
+    int64_t restored_ms;
     struct snapshot_part *parts;
     size_t part_count;
     uint64_t *segments; /* ids of live log files, ascending; the last may be unused yet */

@@ -60,7 +60,7 @@ struct log {
     uint64_t closed_bytes;             /* of frames in segments before the active one */
     uint64_t closed_before;            /* the same at the last log_rotate */
     const struct log_writer *combiner; /* whose thread is writing; or NULL */
-    bool is_stalled;                   /* pending frames wait for a segment */
+    _Atomic bool is_stalled;           /* pending frames wait for a segment */
     uint64_t stalled_ns;               /* since */
 
     _Atomic int state CACHE_ALIGNED; /* enum log_state */
@@ -70,7 +70,7 @@ struct log {
      * running sync is for; 0: none. */
     _Atomic uint64_t unsynced_ns, syncing_ns;
     _Atomic uint64_t written_bytes, durable_bytes; /* ever */
-    _Atomic uint64_t frames, records, syncs, stalls, stall_ns;
+    _Atomic uint64_t frames, records, syncs, stalls, stall_ns, growths;
     struct {
         _Atomic uint64_t segments, snapshot_bytes, log_bytes, sequence;
     } shown; /* for log_stats */
@@ -147,6 +147,7 @@ void segment_give_back(const struct segment *segment);
 /* Exchanges the active segment for the spare. False: there is none. */
 bool log_rotate_locked(struct log *log) REQUIRES(log->append);
 void log_wake_keeper(struct log *log);
+bool log_keeper_has_failed(struct log *log);
 /* There is no next segment: NO_SPACE when it could not be made and this one is nearly full. */
 void log_keeper_note_space(struct log *log) REQUIRES(log->append);
 /* A fresh id for a file. */

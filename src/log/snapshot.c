@@ -242,10 +242,11 @@ static void remove_dropped(struct log *log, const struct manifest *old,
     }
 }
 
-/* The old manifest with other parts, and without the segments before `first_segment`. */
+/* The old manifest with other parts, and without the segments before `first_segment`; when the log
+ * is reopened it is the only one. */
 static enum memento_status next_manifest(const struct snapshot *snapshot, uint64_t cut,
                                          uint64_t first_segment, uint64_t required_end,
-                                         struct manifest *next)
+                                         bool is_reopening, struct manifest *next)
 {
     struct log *log = snapshot->log;
     enum memento_status status = manifest_copy(next, &log->manifest);
@@ -258,8 +259,9 @@ static enum memento_status next_manifest(const struct snapshot *snapshot, uint64
     }
     size_t kept = 0;
     for (size_t i = 0; i < next->segment_count; i++) {
-        if (next->segments[i] >= first_segment) {
-            next->segments[kept++] = next->segments[i];
+        uint64_t id = next->segments[i];
+        if (is_reopening ? id == first_segment : id >= first_segment) {
+            next->segments[kept++] = id;
         }
     }
     next->segment_count = kept;
@@ -281,14 +283,14 @@ static enum memento_status next_manifest(const struct snapshot *snapshot, uint64
  * the old one or this one: the files of both stay then, and nothing more is promised. */
 static enum memento_status exchange_manifest(struct snapshot *snapshot, uint64_t cut,
                                              uint64_t first_segment,
-                                             uint64_t required_end,
+                                             uint64_t required_end, bool is_reopening,
                                              bool *may_abandon) UNCHECKED_LOCKING
 {
     struct log *log = snapshot->log;
     struct manifest next;
     *may_abandon = true;
     enum memento_status status =
-        next_manifest(snapshot, cut, first_segment, required_end, &next);
+        next_manifest(snapshot, cut, first_segment, required_end, is_reopening, &next);
     if (status != MEMENTO_OK) {
         return status;
     }
@@ -330,7 +332,7 @@ enum memento_status snapshot_commit(struct snapshot *snapshot, uint64_t cut,
     if (status == MEMENTO_OK) {
         lock_acquire(&log->manifest_lock);
         status = exchange_manifest(snapshot, cut, first_segment, log_durable_end(log),
-                                   &may_abandon);
+                                   false, &may_abandon);
         lock_release(&log->manifest_lock);
     }
     if (status == MEMENTO_OK) {
@@ -425,7 +427,7 @@ enum memento_status log_reopen_commit(struct snapshot *snapshot, uint64_t cut)
         status = manifest_add_segment(&log->manifest, first_segment);
         if (status == MEMENTO_OK) {
             uint64_t end_position = position_of(first_segment, FILE_HEADER_BYTES);
-            status = exchange_manifest(snapshot, cut, first_segment, end_position,
+            status = exchange_manifest(snapshot, cut, first_segment, end_position, true,
                                        &may_abandon);
         }
         lock_release(&log->manifest_lock);
@@ -540,7 +542,7 @@ enum memento_status log_backup(struct log *log, int to, const char *name)
         return status;
     }
     char unfinished[BACKUP_NAME_MAX + 5];
-    snprintf(unfinished, sizeof(unfinished), "%s.tmp", name);
+    snprintf(unfinished, sizeof(unfinished), ".%s", name); /* no name begins so */
     remove_unfinished(to, unfinished);
     status = fill_backup(log, to, name, unfinished, &manifest);
     manifest_fini(&manifest);

@@ -19,7 +19,7 @@
 #define MARK_MS 100
 /* A sync that is wanted when there is nothing to sync: somebody waits for the clock, or for a
  * writer in the middle of a turn. */
-#define NAP_NS 100000
+#define NAP_NS 500000
 
 #define NS_A_MS 1000000u
 
@@ -101,10 +101,9 @@ void log_set_policy(struct log *log, enum log_policy policy)
 /* When the oldest write was made that is not durable; 0: all are. */
 uint64_t log_oldest_unsynced_ns(const struct log *log)
 {
-    uint64_t syncing_ns = atomic_load_explicit(&log->syncing_ns, memory_order_relaxed);
-    return syncing_ns != 0
-               ? syncing_ns
-               : atomic_load_explicit(&log->unsynced_ns, memory_order_relaxed);
+    uint64_t unsynced_ns = atomic_load(&log->unsynced_ns);
+    uint64_t syncing_ns = atomic_load(&log->syncing_ns);
+    return syncing_ns != 0 ? syncing_ns : unsynced_ns;
 }
 
 bool log_is_overdue(const struct log *log)
@@ -197,7 +196,9 @@ static void begin_round(struct log *log, struct sync_round *round)
     log->unsynced_bytes = 0;
     atomic_store(&log->is_much_unsynced, false);
     if (round->has_unsynced) {
-        atomic_store(&log->syncing_ns, atomic_exchange(&log->unsynced_ns, 0));
+        /* In this order, and read in the other one: never do both look as if all were synced. */
+        atomic_store(&log->syncing_ns, atomic_load(&log->unsynced_ns));
+        atomic_store(&log->unsynced_ns, 0);
     }
     /* Under `append`, so that whoever makes the log fail there and then waits for us sees it. */
     lock_acquire(&log->sync_lock);
@@ -405,17 +406,26 @@ void log_sync_main(void *context)
 
 /* ---- waiting, for threads that may ---- */
 
+/* What waits to be written waits for space: perhaps for that which the caller is about to free. */
+static bool is_without_space(const struct log *log)
+{
+    return log_state(log) == LOG_NO_SPACE && atomic_load(&log->is_stalled);
+}
+
 static enum memento_status wait_until(struct log *log, const _Atomic uint64_t *reached,
                                       uint64_t wanted)
 {
     lock_acquire(&log->sync_lock);
-    while (atomic_load(reached) < wanted && log_state(log) != LOG_FAILED) {
+    while (atomic_load(reached) < wanted && log_state(log) != LOG_FAILED &&
+           !is_without_space(log)) {
         atomic_store(&log->is_wanted, true);
         pthread_cond_signal(&log->sync_wanted);
         pthread_cond_wait(&log->sync_done, &log->sync_lock.mutex);
     }
     lock_release(&log->sync_lock);
-    return atomic_load(reached) >= wanted ? MEMENTO_OK : MEMENTO_ERR_LOG_FAILED;
+    return atomic_load(reached) >= wanted ? MEMENTO_OK
+           : log_state(log) == LOG_FAILED ? MEMENTO_ERR_LOG_FAILED
+                                          : MEMENTO_ERR_NO_SPACE;
 }
 
 static enum memento_status sync_by_steps(struct log *log, uint64_t position)

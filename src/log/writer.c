@@ -407,6 +407,21 @@ static bool has_room(const struct log *log, uint64_t bytes)
     return active->used + bytes + FRAME_HEADER_BYTES <= active->bytes;
 }
 
+/* Rather than let writers wait for the next segment, this one grows beyond what was prepared: its
+ * syncs have blocks to allocate then. Not when the disk is full: the rest is kept for deletions. */
+static bool grow(struct log *log) REQUIRES(log->append)
+{
+    struct segment *active = log->active;
+    if (log->spare != NULL || log_keeper_has_failed(log) ||
+        active->bytes + log->options.segment_bytes > LOG_FILE_BYTES_MAX / 4) {
+        return false;
+    }
+    active->bytes += log->options.segment_bytes;
+    atomic_fetch_add(&log->growths, 1);
+    log_wake_keeper(log);
+    return true;
+}
+
 /* A frame that is larger than a segment gets one of its own, which grows with it. */
 static bool has_room_for_first(const struct log *log)
 {
@@ -452,6 +467,19 @@ static void header_of(struct log *log, struct frame_header *header, uint64_t off
                        position_of(log->active->id, offset));
 }
 
+/* A full disk is another thing than one that fails. */
+static void note_write_error(struct log *log, int error) REQUIRES(log->append)
+{
+    if (error != ENOSPC && error != EDQUOT) {
+        log_fail(log, "writing to a segment", error);
+        return;
+    }
+    char reason[160];
+    snprintf(reason, sizeof(reason), "the log cannot grow: %s", strerror(error));
+    log_set_state(log, LOG_NO_SPACE, reason);
+    log_wake_keeper(log);
+}
+
 bool log_write_flag(struct log *log, uint16_t flag)
 {
     struct segment *active = log->active;
@@ -461,12 +489,13 @@ bool log_write_flag(struct log *log, uint16_t flag)
     header_of(log, &header, active->used, bytes);
     struct iovec part = {bytes, sizeof(bytes)};
     if (!os_file_write_all(active->fd, &part, 1, active->used)) {
-        log_fail(log, "writing to a segment", errno);
+        note_write_error(log, errno);
         return false;
     }
     log->sequence++;
     note_written(log, sizeof(bytes), false);
-    atomic_store(&log->is_marked, flag == FRAME_MARK);
+    atomic_store(&log->is_marked,
+                 true); /* behind a seal nothing is to be marked either */
     return true;
 }
 
@@ -529,14 +558,6 @@ static void gathered_written(struct log *log, const struct gathered *gathered)
     }
 }
 
-static void note_full(struct log *log, int error) REQUIRES(log->append)
-{
-    char reason[160];
-    snprintf(reason, sizeof(reason), "the log cannot grow: %s", strerror(error));
-    log_set_state(log, LOG_NO_SPACE, reason);
-    log_wake_keeper(log);
-}
-
 /* False: nothing more can be written now. */
 static bool write_some(struct log *log) REQUIRES(log->append)
 {
@@ -560,10 +581,8 @@ static bool write_some(struct log *log) REQUIRES(log->append)
     }
     if (LIKELY(ok)) {
         gathered_written(log, &gathered);
-    } else if (error == ENOSPC || error == EDQUOT) {
-        note_full(log, error);
     } else {
-        log_fail(log, "writing to a segment", error);
+        note_write_error(log, error);
     }
     return ok;
 }
@@ -571,7 +590,7 @@ static bool write_some(struct log *log) REQUIRES(log->append)
 /* How long writers had to wait for a segment. */
 static void note_stall(struct log *log, bool is_stalled) REQUIRES(log->append)
 {
-    if (is_stalled == log->is_stalled) {
+    if (is_stalled == atomic_load_explicit(&log->is_stalled, memory_order_relaxed)) {
         return;
     }
     uint64_t now_ns = clock_monotonic_ns();
@@ -582,7 +601,7 @@ static void note_stall(struct log *log, bool is_stalled) REQUIRES(log->append)
     } else {
         atomic_fetch_add(&log->stall_ns, now_ns - log->stalled_ns);
     }
-    log->is_stalled = is_stalled;
+    atomic_store(&log->is_stalled, is_stalled);
 }
 
 void log_drain_locked(struct log *log)
@@ -590,7 +609,7 @@ void log_drain_locked(struct log *log)
     queue_to_pending(log);
     bool goes_on = true;
     while (log->pending != NULL && goes_on && log_state(log) != LOG_FAILED) {
-        goes_on = has_room_for_first(log) || log_rotate_locked(log);
+        goes_on = has_room_for_first(log) || log_rotate_locked(log) || grow(log);
         goes_on = goes_on && write_some(log);
     }
     note_stall(log, log->pending != NULL);

@@ -7,8 +7,8 @@
 #include "base/nearest.h"
 #include "base/number.h"
 #include "base/trace.h"
+#include "log/moment.h"
 #include "server/config_rows.h"
-#include "server/moment.h"
 
 /* A unix socket's path has to fit into its address with the NUL behind it. */
 #define SOCKET_PATH_BYTES_MAX 107

@@ -112,7 +112,7 @@ void config_print_help(struct buf *out)
 {
     buf_append_string(
         out, "memento-server " MEMENTO_VERSION
-             " - a key/value server that keeps its keys in memory\n\n"
+             " - a key/value server that keeps its keys in memory, and on disk\n\n"
              "usage: memento-server [--config <file>] [--<option> <value> ...]\n");
     for (size_t i = 0; i < config_request_count; i++) {
         const struct config_request *request = &config_requests[i];

@@ -39,6 +39,17 @@ static void join_words(const struct words *words, size_t first, struct buf *out)
     }
 }
 
+/* From a file it would hold for every start, and each would leave out what was written since. */
+static bool may_stand_in_file(int id, const struct buf *value, struct buf *error)
+{
+    if (id != OPTION_RESTORE_TO || value->len == 0) {
+        return true;
+    }
+    buf_append_string(error, "it is for one start, and stands on the command line only: "
+                             "--restore-to");
+    return false;
+}
+
 static enum memento_status set_from_words(struct config *config,
                                           const struct words *words, struct buf *error)
 {
@@ -64,7 +75,9 @@ static enum memento_status set_from_words(struct config *config,
     join_words(words, 1, &value);
     buf_appendf(error, "%s: ", row->name);
     enum memento_status status = MEMENTO_ERR_NO_MEMORY;
-    if (!value.failed) {
+    if (!may_stand_in_file(id, &value, error)) {
+        status = MEMENTO_ERR_INVALID;
+    } else if (!value.failed) {
         status = config_set(config, (enum option_id)id, buf_bytes(&value), error);
     }
     if (value.cap > 0) {

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/trace.h"
-#include "server/moment.h"
+#include "log/moment.h"
 #include "server/server.h"
 
 static enum memento_status read_texts(struct loader *loader, struct config *config)

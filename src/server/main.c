@@ -40,12 +40,34 @@ void server_fail(struct server *server)
     server_stop(server);
 }
 
+static bool is_in_memory(const struct server *server)
+{
+    return config_number(&server->config, OPTION_MEMORY_ONLY) != 0;
+}
+
 void server_note_loaded(struct server *server)
 {
     unsigned loaded = atomic_fetch_add(&server->workers_loaded, 1) + 1;
-    if (loaded == server->worker_count) {
-        trace_info("ready");
+    if (loaded < server->worker_count) {
+        return;
     }
+    if (is_in_memory(server)) {
+        trace_info("ready");
+        return;
+    }
+    struct buf policy;
+    buf_init(&policy);
+    config_print(&server->config, OPTION_FSYNC_POLICY, &policy);
+    trace_info("ready; fsync-policy %s", buf_c_string(&policy));
+    buf_fini(&policy);
+}
+
+/* To the terminal, and to the traces. */
+static int complain(const char *what, struct buf *error)
+{
+    trace_error("%s%s", what, buf_c_string(error));
+    fprintf(stderr, "memento-server: %s%s\n", what, buf_c_string(error));
+    return EXIT_FAILURE;
 }
 
 /* ---- starting ---- */
@@ -127,11 +149,6 @@ static void fit_descriptors(struct server *server)
     atomic_store(&server->config.numbers[OPTION_MAXCLIENTS], (int64_t)possible);
 }
 
-static bool is_in_memory(const struct server *server)
-{
-    return config_number(&server->config, OPTION_MEMORY_ONLY) != 0;
-}
-
 static void announce(struct server *server, struct acceptor *acceptor)
 {
     struct config *config = &server->config;
@@ -190,23 +207,12 @@ static void tell_loaded(struct server *server)
     }
 }
 
-static void announce_data(struct server *server)
+/* The loader has ended with a reason why the directory is not taken. */
+static bool is_refused(const struct server *server)
 {
-    struct persist_stats stats;
-    engine_persist_stats(&server->engine, &stats);
-    uint64_t keys = 0;
-    for (unsigned i = 0; i < MEMENTO_DATABASES; i++) {
-        keys += engine_count(&server->engine, i);
-    }
-    struct buf policy;
-    buf_init(&policy);
-    config_print(&server->config, OPTION_FSYNC_POLICY, &policy);
-    trace_info("%llu keys from %llu bytes of snapshot and %llu bytes of log in %llu ms; "
-               "fsync-policy %s",
-               (unsigned long long)keys, (unsigned long long)stats.log.snapshot_bytes,
-               (unsigned long long)stats.log.log_bytes, (unsigned long long)stats.load_ms,
-               buf_c_string(&policy));
-    buf_fini(&policy);
+    const struct loader *loader = &server->loader;
+    return !is_in_memory(server) && !loader->is_running && loader->status != MEMENTO_OK &&
+           loader->status != MEMENTO_CLOSED;
 }
 
 /* What the loader has brought: the data, or the reason to end. */
@@ -218,11 +224,13 @@ static void take_loaded(struct server *server)
     }
     loader_join(loader, false);
     if (loader->status == MEMENTO_OK) {
-        announce_data(server);
         tell_loaded(server);
-    } else {
-        atomic_store(&server->stop_wanted, true); /* run() says why */
+        return;
     }
+    if (is_refused(server)) {
+        (void)complain("", &loader->error.text);
+    }
+    atomic_store(&server->stop_wanted, true);
 }
 
 /* A few times a second, however many clients come: the clock that deadlines are measured with, the log's state. */
@@ -329,20 +337,6 @@ static void free_workers(struct server *server)
     heap_free(server->workers);
 }
 
-/* To the terminal, and to the trace file if there is one. */
-static int complain(struct server *server, const char *what, struct buf *error)
-{
-    struct buf path;
-    buf_init(&path);
-    config_text(&server->config, OPTION_LOGFILE, &path);
-    if (path.len > 0) {
-        trace_error("%s%s", what, buf_c_string(error));
-    }
-    buf_fini(&path);
-    fprintf(stderr, "memento-server: %s%s\n", what, buf_c_string(error));
-    return EXIT_FAILURE;
-}
-
 static enum memento_status start_loading(struct server *server)
 {
     return is_in_memory(server) ? MEMENTO_OK : loader_start(&server->loader, server);
@@ -352,13 +346,14 @@ static enum memento_status start_loading(struct server *server)
 static int end(struct server *server)
 {
     struct loader *loader = &server->loader;
+    bool is_told = is_refused(server);
     loader_join(loader, true);
+    if (is_refused(server) && !is_told) {
+        (void)complain("", &loader->error.text); /* it came while we were stopping */
+    }
     stop_workers(server);
     int result = atomic_load(&server->has_failed) ? EXIT_FAILURE : EXIT_SUCCESS;
-    bool was_refused = !is_in_memory(server) && loader->status != MEMENTO_OK &&
-                       loader->status != MEMENTO_CLOSED;
-    if (was_refused) {
-        (void)complain(server, "", &loader->error.text);
+    if (is_refused(server)) {
         result = loader->error.exit_code;
     } else if (engine_close(&server->engine) != MEMENTO_OK) {
         trace_error("the end of the log could not be written: the next start recovers "
@@ -381,29 +376,31 @@ static int run(struct server *server)
     struct acceptor acceptor;
     int signals = process_prepare();
     if (signals < 0 || mailbox_init(&server->main_mailbox, 16) != MEMENTO_OK) {
-        return complain(
-            server, "cannot prepare the process: out of descriptors or memory", &error);
+        return complain("cannot prepare the process: out of descriptors or memory",
+                        &error);
     }
     fit_descriptors(server);
     int result;
     if (acceptor_open(&acceptor, server, &error) != MEMENTO_OK) {
-        result = complain(server, "", &error);
+        result = complain("", &error);
         acceptor_close(&acceptor);
     } else if (name_this_run(server) != MEMENTO_OK ||
                start_keyspace(server) != MEMENTO_OK ||
                start_workers(server) != MEMENTO_OK ||
                start_loading(server) != MEMENTO_OK) {
         /* Threads may be running: leaving the process is the clean way out. */
-        complain(server, "cannot start: out of memory or threads", &error);
+        complain("cannot start: out of memory or threads", &error);
         acceptor_close(&acceptor);
         exit(EXIT_FAILURE);
     } else {
         announce(server, &acceptor);
         if (!serve(server, &acceptor, signals)) {
-            complain(server, "cannot wait for clients: epoll failed", &error);
+            complain("cannot wait for clients: epoll failed", &error);
             exit(EXIT_FAILURE); /* the workers still use what would be freed below */
         }
-        trace_info("stopping: answering what has arrived");
+        if (!is_refused(server)) {
+            trace_info("stopping: answering what has arrived");
+        }
         acceptor_close(&acceptor);
         result = end(server);
     }

@@ -1,13 +1,17 @@
 /* persist_commands.c - commands about the life of the data on disk: SAVE, BGSAVE, BGREWRITEAOF,
  * COMPACT, LASTSAVE, BACKUP, LOG, DURABILITY, WAITAOF. What waits for the disk is done by the
  * engine's own thread, and the reply comes when it is done: see wait.h. */
+#include "base/clock.h"
 #include "base/number.h"
+#include "base/trace.h"
 #include "command/handlers.h"
 #include "command/help.h"
 #include "server/hold.h"
 #include "server/info.h"
 #include "server/server.h"
 #include "server/wait.h"
+
+#include <string.h>
 
 static const char in_memory_only[] =
     "ERR nothing can be saved: the data lives in memory only";
@@ -96,13 +100,52 @@ void command_save(struct call *call)
     }
 }
 
+/* The engine's thread. */
+static void backup_done(void *context, enum memento_status status, struct bytes why)
+{
+    struct job *job = context;
+    if (status == MEMENTO_OK) {
+        const char *path = buf_c_string(&job->made);
+        trace_info("backup %s made in %llu ms at %s", strrchr(path, '/') + 1,
+                   (unsigned long long)(clock_monotonic_ns() - job->begin_ns) / 1000000,
+                   path);
+    }
+    job_done(job, status, why);
+}
+
+static void append_backup_path(struct config *config, struct bytes name, struct buf *path)
+{
+    config_text(config, OPTION_BACKUP_DIR, path);
+    if (path->len == 0) {
+        config_text(config, OPTION_DIR, path);
+        buf_append_string(path, "/backups");
+    }
+    buf_append_string(path, "/");
+    buf_append_bytes(path, name);
+    (void)buf_reserve(path, 1); /* backup_done shall not need memory */
+}
+
 void command_backup(struct call *call)
 {
     struct job *job = make_job(call);
-    if (job != NULL) {
-        hand_over(call, job,
-                  engine_backup_job(call->writer->engine, call->args[1], job_done, job));
+    if (job == NULL) {
+        return;
     }
+    struct bytes name = call->args[1];
+    append_backup_path(&call_server(call)->config, name, &job->made);
+    job->begin_ns = clock_monotonic_ns();
+    enum memento_status status = MEMENTO_ERR_NO_MEMORY;
+    if (!job->made.failed) {
+        status = engine_backup_job(call->writer->engine, name, backup_done, job);
+    }
+    if (status == MEMENTO_ERR_INVALID) {
+        reply_error(call->reply,
+                    "ERR a backup's name has 1 to 64 letters, digits, '.', '_' or '-', "
+                    "and does not begin with '.'");
+        job_destroy(job);
+        return;
+    }
+    hand_over(call, job, status);
 }
 
 void command_log(struct call *call)
@@ -117,6 +160,12 @@ void command_log_help(struct call *call)
 
 void command_log_reopen(struct call *call)
 {
+    const struct log *log = call->writer->log.log;
+    if (log != NULL && log_state(log) == LOG_NO_SPACE) {
+        reply_error(call->reply, "ERR the log has not failed: the disk is full; it goes "
+                                 "on by itself when there is space");
+        return;
+    }
     struct job *job = make_job(call);
     if (job != NULL) {
         hand_over(call, job, engine_reopen_job(call->writer->engine, job_done, job));
@@ -168,6 +217,10 @@ void command_durability(struct call *call)
         call->session->durability = i;
         /* For what EXEC, or this very batch, reads behind it. */
         call->writer->tracks_reads = i == LOG_ALWAYS;
+        if (i == LOG_EVERYSEC && policy == LOG_NEVER) {
+            /* One connection's wish makes the log sync each second, until CONFIG SET. */
+            log_set_policy(call->writer->log.log, LOG_EVERYSEC);
+        }
         reply_ok(call->reply);
         return;
     }

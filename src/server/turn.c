@@ -123,7 +123,9 @@ static COLD bool send_when_allowed(struct worker *worker, struct share *share,
     free.to = held.from = share->waits_from;
     free.pins_to = held.pins_from = share->waits_pins_from;
     bool sent = is_empty(&free) || send_stretch(worker, connection, &free);
-    bool kept = is_empty(&held) || hold_stretch(worker, share, &need, &held);
+    /* Without replies (CLIENT REPLY OFF) a group is held only so that the client is not read. */
+    bool is_nothing = is_empty(&held) && !log_is_crowded(log->log);
+    bool kept = is_nothing || hold_stretch(worker, share, &need, &held);
     return sent && kept;
 }
 

@@ -45,6 +45,7 @@ struct job *job_create(struct worker *worker, uint64_t client)
         job->worker = worker;
         job->client = client;
         buf_init(&job->why);
+        buf_init(&job->made);
         atomic_init(&job->is_done, false);
         list_append(&worker->jobs, &job->of_worker);
     }
@@ -55,6 +56,7 @@ void job_destroy(struct job *job)
 {
     list_remove(&job->of_worker);
     buf_fini(&job->why);
+    buf_fini(&job->made);
     heap_free(job);
 }
 
@@ -84,7 +86,7 @@ static void answer_job(struct connection *connection, struct job *job)
     } else if (job->why.len > 0) {
         reply_errorf(&reply, "ERR %s", buf_c_string(&job->why));
     } else {
-        reply_errorf(&reply, "ERR it failed with status %d", (int)job->status);
+        reply_error(&reply, call_failure(job->status));
     }
     reply_fini(&reply);
     if (!finish(connection, &out)) {

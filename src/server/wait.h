@@ -25,6 +25,8 @@ struct job {
     uint64_t client;
     enum memento_status status;
     struct buf why;
+    struct buf made;   /* BACKUP: the path of what it makes, for its trace */
+    uint64_t begin_ns; /* ... and since when */
     atomic_bool is_done;
 };
 

@@ -12,6 +12,7 @@ import server
 from server import Server, check, check_equal, encode, run
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'log', 'golden', '1')
+PART = 'snap-0000000000000001.mem'
 FIRST = 'log-0000000000000002.mem'
 LAST = 'log-0000000000000003.mem'
 
@@ -45,12 +46,16 @@ def flip(data, name, offset):
 
 def reopen(data):
     """Makes the manifest say that the log was not closed, as after a crash."""
+    rewrite(data, {b'required-end': b'required-end 0 open'})
+
+
+def rewrite(data, changes):
+    """Puts other lines into the manifest, by their first word; None: no line."""
     path = os.path.join(data, 'MANIFEST')
     with open(path, 'rb') as file:
         text = file.read().rsplit(b'crc ', 1)[0]
-    lines = [b'required-end 0 open' if line.startswith(b'required-end') else line
-             for line in text.splitlines()]
-    text = b'\n'.join(lines) + b'\n'
+    lines = [changes.get(line.split()[0], line) for line in text.splitlines()]
+    text = b'\n'.join(line for line in lines if line is not None) + b'\n'
     with open(path, 'wb') as file:
         file.write(text + b'crc %08x\n' % crc32c(text))
 
@@ -78,8 +83,13 @@ def case_a_whole_directory_is_verified_and_not_touched(arguments):
         check('closed cleanly' in tool(arguments, 'verify', data).stdout, 'says so')
         text = tool(arguments, 'stats', data).stdout
         for line in ('records, SET           25', 'records, MAP           2',
-                     'records, other kinds   1', 'next sequence          7'):
+                     'records, other kinds   1', 'next sequence          7',
+                     'state                  closed cleanly'):
             check(line in text, '%s is not in %s', line, text)
+        size = sum(os.path.getsize(os.path.join(data, name)) for name in os.listdir(data)
+                   if name.endswith('.mem'))
+        used = int(text.split('of them used')[1].split()[0])
+        check(0 < used < size - 3 * 4096, '%d bytes used of %d', used, size)
         tool(arguments, 'dump', data)
         check_equal(listing(data), before, 'the files')
 
@@ -91,6 +101,35 @@ def case_damage_is_told_with_file_offset_and_what_to_do(arguments):
         check('%s, offset 4096: ' % FIRST in said, '%s', said)
         check('memento-check repair --out=%s.repaired %s' % (data, data) in said, '%s', said)
         tool(arguments, 'dump', data, status=2)
+
+
+def case_stats_of_a_damaged_directory_do_not_call_it_clean(arguments):
+    for name in PART, FIRST, LAST:
+        with copy_of_golden() as data:
+            whole = tool(arguments, 'stats', data).stdout
+            flip(data, name, 4200)
+            text = tool(arguments, 'stats', data, status=2).stdout
+            check('state                  corrupt' in text, '%s: %s', name, text)
+            used = [int(said.split('of them used')[1].split()[0]) for said in (whole, text)]
+            check(used[1] < used[0], '%s: bytes used: %s', name, used)
+
+
+def case_without_its_manifest_nothing_is_done(arguments):
+    with copy_of_golden() as data:
+        manifest = os.path.join(data, 'MANIFEST')
+        for is_there, word, status in ((True, 'damaged', 2), (False, 'missing', 3)):
+            if is_there:
+                flip(data, 'MANIFEST', 20)
+            else:
+                os.remove(manifest)
+            for words in (['verify'], ['stats'], ['repair', '--out=' + data + '.new']):
+                done = tool(arguments, *words, data, status=status)
+                check('%s: MANIFEST is %s and says which files count: put back the one of a '
+                      'backup of this directory, together with its files\n' % (data, word)
+                      in done.stderr, '%s', done.stderr)
+                check_equal(done.stdout, '', 'output')
+                check('memento-check repair' not in done.stderr, '%s', done.stderr)
+            check(not os.path.exists(data + '.new'), 'nothing is made')
 
 
 def case_a_torn_end_is_told(arguments):
@@ -115,7 +154,8 @@ def case_repair_keeps_what_is_whole_also_behind_damage(arguments):
         flip(data, FIRST, 4200)
         before = listing(data)
         out = data + '.repaired'
-        said = tool(arguments, 'repair', '--out=' + out, data).stdout
+        said = tool(arguments, 'repair', '--out=' + out, data, status=1).stdout
+        check('damage:' not in said and 'lost: 1\n' in said, '%s', said)
         check('lost: %s, offset 4096 to 4272, before frame 2 of 2025-11-21T10:40:00.000Z' % FIRST
               in said, '%s', said)
         check_equal(listing(data), before, 'the old files')
@@ -135,9 +175,37 @@ def case_repair_goes_on_without_a_missing_file(arguments):
     with copy_of_golden() as data:
         os.remove(os.path.join(data, FIRST))
         tool(arguments, 'verify', data, status=2)
-        said = tool(arguments, 'repair', '--out=' + data + '.repaired', data).stdout
-        check('lost: %s: the file is missing' % FIRST in said, '%s', said)
+        said = tool(arguments, 'repair', '--out', data + '.repaired', data, status=1).stdout
+        check('lost: %s: the file is missing, before frame ' % FIRST in said, '%s', said)
+        check('damage:' not in said and 'lost: 1\n' in said, '%s', said)
         tool(arguments, 'verify', data + '.repaired')
+
+
+def case_repair_tells_of_an_end_that_is_gone_without_a_trace(arguments):
+    with copy_of_golden() as data:
+        with open(os.path.join(data, LAST), 'r+b') as file:
+            file.truncate(4096)
+        said = tool(arguments, 'repair', '--out=' + data + '.repaired', data, status=1).stdout
+        check('damage: %s, offset 4096: ' % LAST in said, '%s', said)
+        check('lost: 1\n' in said and said.count('\n') == 2, '%s', said)
+
+
+def case_repair_tells_of_frames_that_are_missing_between_files_once(arguments):
+    size = 4096 + 176  # the header and the first frame
+    for end, junk, text in (
+            (4096, b'', '%s, offset 4096 to 4096, before frame 5' % LAST),
+            (size, b'', '%s, offset 4096 to 4096, after frame 1' % LAST),
+            (size, b'junk', '%s, offset %d to %d, after frame 1' % (FIRST, size, size + 4)),
+            (100, b'', '%s, offset 0: the file is shorter than its header, before frame' % FIRST)):
+        with copy_of_golden() as data:
+            with open(os.path.join(data, FIRST), 'r+b') as file:
+                file.truncate(end)
+                file.seek(end)
+                file.write(junk)
+            tool(arguments, 'verify', data, status=2)
+            said = tool(arguments, 'repair', '--out=' + data + '.new', data, status=1).stdout
+            check(said.startswith('lost: ' + text), '%s', said)
+            check_equal(said.count('\n'), 2, said)
 
 
 def case_repair_of_nothing_damaged_loses_nothing(arguments):
@@ -151,19 +219,41 @@ def case_repair_of_nothing_damaged_loses_nothing(arguments):
 def case_truncate_restores_an_earlier_moment(arguments):
     with copy_of_golden() as data:
         whole = records(arguments, data)
-        for number, word in enumerate(('--to-seq=4', '--to-time=2025-11-21T10:40:00.500Z',
-                                       '--to-time=1763721600500')):
+        for number, words in enumerate((
+                ['--to-seq=4'], ['--to-seq', '4'], ['--to-time=2025-11-21T10:40:00.500Z'],
+                ['--to-time=1763721600500'], ['--to-time=1763721600'])):
             out = data + str(number)
-            tool(arguments, 'truncate', word, '--out=' + out, data)
+            tool(arguments, 'truncate', *words, '--out', out, data)
             tool(arguments, 'verify', out)
             check_equal(records(arguments, out),
                         [record for record in whole
-                         if record['from'] == 'snapshot' or record['sequence'] <= 4], word)
+                         if record['from'] == 'snapshot' or record['sequence'] <= 4], words)
         said = tool(arguments, 'truncate', '--to-seq=1', '--out=' + data + '9', data,
                     status=3).stderr
         check('the earliest moment that can be restored is 1763721600000 ms, sequence 2' in said,
               '%s', said)
+        flip(data, FIRST, 4200)
+        tool(arguments, 'truncate', '--to-seq=4', '--out=' + data + '9', data, status=2)
         check(not os.path.exists(data + '9'), 'nothing is made')
+
+
+def case_truncate_behind_the_end_tells_where_that_is(arguments):
+    with copy_of_golden() as data:
+        said = tool(arguments, 'truncate', '--to-seq=500', '--out=' + data + '1', data).stdout
+        check('the log ends at 6\n' in said, '%s', said)
+        check_equal(records(arguments, data + '1'), records(arguments, data), 'records')
+        said = tool(arguments, 'truncate', '--to-seq=4', '--out=' + data + '2', data).stdout
+        check('the log ends' not in said, '%s', said)
+
+
+def case_truncate_tells_when_nothing_is_left(arguments):
+    with copy_of_golden() as data:
+        rewrite(data, {b'part': None, b'snapshot-from': b'snapshot-from 0 0'})
+        done = tool(arguments, 'truncate', '--to-time=1763721599', '--out=' + data + '1', data,
+                    status=1)
+        check('%s1 is made, but has no frame' % data in done.stderr, '%s', done.stderr)
+        tool(arguments, 'verify', data + '1')
+        check_equal(records(arguments, data + '1'), [], 'records')
 
 
 def case_a_dump_can_be_replayed(arguments):
@@ -195,9 +285,16 @@ def case_bad_usage_is_told(arguments):
             (['repair', GOLDEN], 'repair needs --out=NEW'),
             (['truncate', '--out=x', GOLDEN], 'truncate needs --to-time or --to-seq'),
             (['truncate', '--to-time=noon', '--out=x', GOLDEN], 'noon is no time'),
+            (['truncate', '--to-time=seq:4', '--out=x', GOLDEN], 'seq:4 is no time'),
+            (['truncate', '--to-seq=4', '--to-time=1763721600', '--out=x', GOLDEN],
+             '--to-time and --to-seq are two moments'),
+            (['truncate', '--out=x', GOLDEN, '--to-seq'], '--to-seq needs a value'),
+            (['truncate', '--to-seq', '--out=x', GOLDEN], '--to-seq needs a value'),
+            (['dump', '--formats=resp', GOLDEN], 'unknown option --formats=resp'),
+            (['dump', '--format=', GOLDEN], '--format needs a value'),
             (['truncate', '--to-seq=0', '--out=x', GOLDEN], '0 is no sequence number'),
             (['verify', '/nowhere/at/all'], 'cannot open /nowhere/at/all'),
-            (['verify', os.path.dirname(GOLDEN)], 'there is no MANIFEST')):
+            (['verify', os.path.dirname(GOLDEN)], 'MANIFEST is missing')):
         said = tool(arguments, *words, status=3).stderr
         check(said.startswith('memento-check: ') and text in said, '%s: %s', words, said)
     check('truncate' in tool(arguments, '--help').stdout, '--help')

@@ -327,29 +327,67 @@ static void unstaged_records_are_not_written(void **state)
     buf_fini(&expected);
 }
 
-static void frames_wait_for_a_segment_and_nobody_else(void **state)
+static void a_segment_grows_when_the_next_one_is_not_there_yet(void **state)
+{
+    struct fixture *f = *state;
+    struct buf expected;
+    buf_init(&expected);
+    begin(f, LOG_EVERYSEC, false);
+    struct log_writer writer;
+    assert_int_equal(log_writer_init(&writer, f->log, wake_nobody, NULL), MEMENTO_OK);
+    static char value[8000];
+    memset(value, 'v', sizeof(value));
+    for (unsigned i = 0; i < 20; i++) { /* more than two segments, and no keeper */
+        turn_begins(&writer);
+        stage(&writer, "k", bytes_of(value, sizeof(value) - i), writer.lowest, &expected);
+        log_commit(&writer);
+        assert_int_equal(writer.written, writer.committed);
+    }
+    assert_int_equal(log_state(f->log), LOG_READY);
+    assert_true(log_keep_step(f->log));
+    struct log_stats stats;
+    log_stats(f->log, &stats);
+    assert_int_equal(stats.stalls, 0);
+    assert_int_equal(stats.queued_bytes, 0);
+    log_writer_fini(&writer);
+    log_abandon(f->log);
+    assert_int_equal(load_from(f, f->dir), ARCHIVE_OPEN);
+    expect_read(f, &expected);
+    archive_close(&f->archive);
+    buf_fini(&expected);
+}
+
+static void a_moment_is_restored_once(void **state)
 {
     struct fixture *f = *state;
     begin(f, LOG_EVERYSEC, false);
     struct log_writer writer;
     assert_int_equal(log_writer_init(&writer, f->log, wake_nobody, NULL), MEMENTO_OK);
-    static char value[8000];
-    for (unsigned i = 0; i < 12; i++) { /* more than a segment, and no keeper */
-        turn_begins(&writer);
-        stage(&writer, "k", bytes_of(value, sizeof(value)), writer.lowest, NULL);
-        log_commit(&writer);
-    }
-    assert_true(writer.written < writer.committed);
-    assert_int_equal(log_state(f->log), LOG_READY);
-    while (log_keep_step(f->log)) {
-    }
-    assert_int_equal(writer.written, writer.committed);
-    struct log_stats stats;
-    log_stats(f->log, &stats);
-    assert_int_equal(stats.stalls, 1);
-    assert_int_equal(stats.queued_bytes, 0);
+    write_turns(f, &writer, 6, NULL);
     log_writer_fini(&writer);
     assert_int_equal(log_close(f->log), MEMENTO_OK);
+
+    struct archive_limit limit = {.sequence = 2};
+    size_t len[3];
+    for (unsigned run = 0; run < 3; run++) {
+        struct buf why;
+        buf_init(&why);
+        buf_reset(&f->read, 0);
+        assert_int_equal(archive_open(&f->archive, f->dir, &limit), MEMENTO_OK);
+        assert_int_equal(f->archive.was_restored, run > 0);
+        for (size_t i = 0; i < f->archive.file_count; i++) {
+            assert_int_equal(archive_read_file(&f->archive, i, visit, f, NULL, &why),
+                             MEMENTO_OK);
+        }
+        len[run] = f->read.len;
+        buf_fini(&why);
+        go_on(f, LOG_EVERYSEC, false);
+        assert_int_equal(log_writer_init(&writer, f->log, wake_nobody, NULL), MEMENTO_OK);
+        write_turns(f, &writer, 1, NULL);
+        log_writer_fini(&writer);
+        assert_int_equal(log_close(f->log), MEMENTO_OK);
+    }
+    assert_true(len[0] > 0 && len[1] > len[0] && len[2] > len[1]);
 }
 
 static void a_version_is_settled_when_no_writer_can_be_below_it(void **state)
@@ -620,7 +658,8 @@ int main(void)
         T(segments_follow_one_another_and_a_large_frame_gets_its_own),
         T(restarts_leave_no_small_segments_behind),
         T(unstaged_records_are_not_written),
-        T(frames_wait_for_a_segment_and_nobody_else),
+        T(a_segment_grows_when_the_next_one_is_not_there_yet),
+        T(a_moment_is_restored_once),
         T(a_version_is_settled_when_no_writer_can_be_below_it),
         T(everysec_is_overdue_when_a_sync_takes_too_long),
         T(a_snapshot_replaces_what_was_before_it),

@@ -234,7 +234,7 @@ static void what_is_refused_changes_nothing_and_says_what_would_be_right(void **
         {OPTION_LOGFILE, "/tmp/x", "/tmp/x\n",
          "argument must not contain control characters"},
         {OPTION_APPENDONLY, "yes", "no",
-         "argument can only be 'yes': There is a log but with memory-only yes"},
+         "argument can only be 'yes': Every write is logged; memory-only yes keeps no log"},
         {OPTION_FSYNC_POLICY, "always", "often",
          "argument(s) must be one of the following: always, everysec, never"},
         {OPTION_DIR, "/data", "", "argument must name a directory"},
@@ -375,6 +375,22 @@ static void an_error_in_a_file_names_the_line_and_what_was_meant(void **state)
         f, "save 3600 1\n",
         ":1: save: argument can only be '': There is no schedule for snapshots: the log "
         "is compacted when that pays");
+    assert_file_error(f, "appendonly no\n",
+                      ":1: appendonly: argument can only be 'yes': Every write is "
+                      "logged; memory-only yes keeps no log");
+}
+
+static void a_restore_stands_on_the_command_line_only(void **state)
+{
+    struct fixture *f = *state;
+    assert_file_error(f, "restore-to seq:5\n",
+                      ":1: restore-to: it is for one start, and stands on the command "
+                      "line only: --restore-to");
+    write_file(f, B("restore-to \"\"\n"));
+    f->error.len = 0;
+    assert_int_equal(config_read_file(&f->config, f->path, &f->error), MEMENTO_OK);
+    assert_int_equal(READ(f, "--restore-to", "seq:5"), CONFIG_RUN);
+    assert_bytes_equal(text(f, OPTION_RESTORE_TO), B("seq:5"));
 }
 
 static void a_file_that_cannot_be_read_is_an_error_with_the_reason(void **state)
@@ -612,6 +628,7 @@ int main(void)
         TEST(without_memory_a_text_stays_as_it_was),
         TEST(a_file_sets_options_and_passes_over_comments),
         TEST(an_error_in_a_file_names_the_line_and_what_was_meant),
+        TEST(a_restore_stands_on_the_command_line_only),
         TEST(a_file_that_cannot_be_read_is_an_error_with_the_reason),
         TEST(the_printed_file_holds_every_option_that_can_be_chosen),
         TEST(printed_lines_fit_the_page),

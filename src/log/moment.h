@@ -1,4 +1,5 @@
-/* moment.h - the moment that --restore-to names: a frame of the log, or a time.
+/* moment.h - the moment that a restore names, of a server or by memento-check: a frame of the log,
+ * or a time.
  *
  *     seq:1234                   frames up to this number
  *     2026-01-31T12:34:56Z       UTC, with or without a fraction of milliseconds
@@ -9,5 +10,8 @@
 #include "log/archive.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 bool moment_parse(struct bytes text, struct archive_limit *limit);
+/* A time only. */
+bool moment_parse_time(struct bytes text, int64_t *wall_ms);

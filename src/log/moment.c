@@ -1,4 +1,4 @@
-#include "server/moment.h"
+#include "log/moment.h"
 
 #include "base/number.h"
 
@@ -99,6 +99,19 @@ static bool parse_date_and_time(struct bytes at, int64_t *wall_ms)
     return *wall_ms > 0;
 }
 
+bool moment_parse_time(struct bytes text, int64_t *wall_ms)
+{
+    int64_t number;
+    if (!number_parse_int64(text, &number)) {
+        return parse_date_and_time(text, wall_ms);
+    }
+    if (number <= 0) {
+        return false;
+    }
+    *wall_ms = number < SECONDS_END ? number * 1000 : number;
+    return true;
+}
+
 bool moment_parse(struct bytes text, struct archive_limit *limit)
 {
     *limit = (struct archive_limit){0};
@@ -107,11 +120,5 @@ bool moment_parse(struct bytes text, struct archive_limit *limit)
         struct bytes rest = bytes_of(text.data + prefix.len, text.len - prefix.len);
         return number_parse_uint64(rest, &limit->sequence) && limit->sequence > 0;
     }
-    int64_t number;
-    if (number_parse_int64(text, &number)) {
-        bool is_seconds = number < SECONDS_END;
-        limit->wall_ms = is_seconds ? number * 1000 : number;
-        return number > 0;
-    }
-    return parse_date_and_time(text, &limit->wall_ms);
+    return moment_parse_time(text, &limit->wall_ms);
 }

@@ -1,4 +1,4 @@
-#include "server/moment.h"
+#include "log/moment.h"
 #include "support/test.h"
 
 static struct archive_limit parsed(const char *text)
@@ -25,6 +25,15 @@ static void a_time_is_a_date_or_unix_seconds_or_milliseconds(void **state)
     assert_int_equal(parsed("2026-01-31T12:34:56Z").wall_ms, 1769862896000);
     assert_int_equal(parsed("2026-01-31T12:34:56.123Z").wall_ms, 1769862896123);
     assert_int_equal(parsed("2026-01-31T12:34:56Z").sequence, 0);
+}
+
+static void a_frame_is_no_time(void **state)
+{
+    (void)state;
+    int64_t wall_ms;
+    assert_false(moment_parse_time(B("seq:1234"), &wall_ms));
+    assert_true(moment_parse_time(B("1769862896"), &wall_ms));
+    assert_int_equal(wall_ms, 1769862896000);
 }
 
 static void a_leap_day_is_a_day(void **state)
@@ -73,6 +82,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_is_named_by_its_number),
         cmocka_unit_test(a_time_is_a_date_or_unix_seconds_or_milliseconds),
+        cmocka_unit_test(a_frame_is_no_time),
         cmocka_unit_test(a_leap_day_is_a_day),
         cmocka_unit_test(anything_else_is_refused),
     };
