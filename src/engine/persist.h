@@ -21,16 +21,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* engine_load copies the strings that it goes on needing. */
 struct persist_options {
     const char *directory;        /* made when it is not there */
     const char *backup_directory; /* BACKUP writes below it; NULL: `directory`/backups */
     enum log_policy policy;
-    uint64_t segment_bytes;
-    uint32_t max_unsynced_ms;
-    uint64_t buffer_bytes_max;
+    uint64_t segment_bytes;   /* of a log file, LOG_SEGMENT_BYTES_MIN or more */
+    uint32_t max_unsynced_ms; /* everysec: what a power loss may take */
+    uint64_t
+        buffer_bytes_max; /* committed and not written: above it clients are held back */
     /* Compaction starts by itself when the log has so many bytes and so much of it, in per
-     * cent, is garbage; 0 per cent: only on demand. Any other time `compaction_log_max` bytes
-     * (0: never) start it too. */
+     * cent, is garbage; 0 per cent: only on demand. Whatever the garbage, a log of
+     * `compaction_log_max` bytes (0: never) starts it too. */
     uint64_t compaction_log_min;
     unsigned compaction_garbage_percent;
     uint64_t compaction_log_max;
@@ -83,7 +85,7 @@ MUST_USE enum memento_status writer_attach(struct writer *writer,
                                            void (*wake)(void *context), void *context);
 void writer_detach(struct writer *writer);
 
-/* ---- compaction ---- */
+/* ---- compaction; all ERR_INVALID for an engine in memory ---- */
 
 /* Any thread: asks for one (BGREWRITEAOF, COMPACT). AGAIN: one is already running or asked for. */
 MUST_USE enum memento_status engine_compact(struct engine *engine);
@@ -93,7 +95,8 @@ MUST_USE enum memento_status engine_compact_now(struct engine *engine);
 
 /* ---- backup, repair: any thread but a worker; each waits for the disk ---- */
 
-/* Hard links below the backup directory. `why` says what went wrong, for people. */
+/* Hard links below the backup directory. A name has 1 to 64 letters, digits, '.', '_' or '-', and
+ * does not begin with '.' (ERR_INVALID). `why` says what went wrong, for people. */
 MUST_USE enum memento_status engine_backup(struct engine *engine, struct bytes name,
                                            struct buf *why);
 /* LOG REOPEN: a snapshot of memory in new files, then the log takes writes again. */

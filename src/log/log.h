@@ -209,6 +209,7 @@ struct snapshot;                   /* being written */
  * one's, of which the same holds, so a snapshot may do without. ERR_LOG_FAILED. */
 MUST_USE enum memento_status log_rotate(struct log *log, uint64_t *first_segment);
 
+/* ERR_NO_MEMORY. No file is made before the first append. */
 MUST_USE enum memento_status snapshot_create(struct snapshot **snapshot, struct log *log);
 /* A frame of `records` records; `references` as log_stage has them. Writes and, each few MiB,
  * syncs. ERR_IO, ERR_NO_SPACE: abandon it. */

@@ -1,6 +1,8 @@
 /* manifest.h - which files make up a data directory, and what is known of them. Small, text,
  * with a checksum; replaced as a whole by write - sync - rename - sync of the directory, so
- * that a crash at any point leaves the old one or the new one. */
+ * that a crash at any point leaves the old one or the new one.
+ *
+ * Thread: whoever owns the struct. */
 #pragma once
 
 #include <memento/status.h>

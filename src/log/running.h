@@ -115,6 +115,7 @@ void log_frame_destroy(
     struct log_frame *frame); /* lets its references go; accepts NULL */
 /* Frames that a snapshot makes needless: their owners see them written, at `end`. */
 void log_frames_covered(struct log *log, struct log_frame *frames, uint64_t end);
+/* All that is queued, oldest first. */
 struct log_frame *log_take_queue(struct log *log) REQUIRES(log->append);
 
 /* ---- log.c: what log_stats shows has changed ---- */
@@ -126,14 +127,17 @@ void log_show_manifest(struct log *log) REQUIRES(log->manifest_lock);
 
 /* Sticky, traced once; wakes everybody who waits. Any thread, with or without `append`. */
 void log_fail(struct log *log, const char *what, int error);
+/* Between READY and NO_SPACE, and into FAILED; traced, and everybody who waits is woken. */
 void log_set_state(struct log *log, enum log_state state, const char *reason);
 void log_wake_sync(struct log *log);
+/* Those who wait for a sync, or all. */
 void log_wake_writers(struct log *log, bool all);
 /* Nothing uses the descriptors of segments after it, until the state is READY again. */
 void log_wait_for_sync(struct log *log);
 void log_sync_main(void *context);
 /* Monotonic; 0 when all is durable. */
 uint64_t log_oldest_unsynced_ns(const struct log *log);
+/* Percentiles of the last syncs. */
 void log_sync_latency(struct log *log, struct log_stats *stats);
 
 /* ---- keeper.c ---- */
