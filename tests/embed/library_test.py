@@ -75,7 +75,8 @@ def test_exports(folder):
 
 def test_archive(folder):
     """Also in a program with functions named as ours are inside."""
-    write(os.path.join(folder, 'own.c'), 'int shard_put(void); int shard_put(void) { return 7; }')
+    write(os.path.join(folder, 'own.c'),
+          'int shard_put(void);\nint shard_put(void) { return 7; }\n')
     program = os.path.join(folder, 'example')
     run(CC, '-std=c11', '-Wall', '-Wextra', '-pedantic', '-Werror',
         os.path.join(folder, 'example.c'), os.path.join(folder, 'own.c'),
