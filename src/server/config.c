@@ -431,8 +431,8 @@ void config_print_as(struct config *config, const char *name, enum option_id id,
 {
     size_t from = out->len;
     config_print(config, id, out);
-    struct bytes shown = bytes_of(out->data + from, out->len - from);
-    if (strcmp(name, "appendfsync") == 0 && bytes_is(shown, "never")) {
+    bool is_alias = strcmp(name, "appendfsync") == 0 && out->len > from;
+    if (is_alias && bytes_is(bytes_of(out->data + from, out->len - from), "never")) {
         out->len = from;
         buf_append_string(out, "no");
     }

@@ -126,7 +126,10 @@ static size_t item_parse(struct bytes in, struct item *item)
 bool wire_read(struct wire *wire, struct item *item)
 {
     for (;;) {
-        struct bytes in = bytes_of(wire->in.data + wire->used, wire->in.len - wire->used);
+        struct bytes in = buf_bytes(&wire->in);
+        if (wire->used > 0) { /* before the first byte there is no memory to point into */
+            in = bytes_of(in.data + wire->used, in.len - wire->used);
+        }
         size_t len = item_parse(in, item);
         if (len > 0) {
             wire->used += len;
