@@ -46,7 +46,8 @@ static void gather(void *context, const struct item *item)
 static void show(struct buf *buf, int64_t now_ms, memento_visit *visit, void *context)
 {
     const char *at = buf->data;
-    const char *end = at + buf->len;
+    const char *end =
+        buf->len == 0 ? at : at + buf->len; /* (NULL has nothing behind it) */
     while (at != end) {
         struct gathered head;
         memcpy(&head, at, sizeof(head));

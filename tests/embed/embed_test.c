@@ -447,7 +447,8 @@ static void a_batch_without_memory_does_nothing(void **state)
             assert_nothing_was_done(f);
         }
     }
-    assert_true(nth > 4);
+    assert_true(nth >
+                1); /* (a thread of the handle may have been refused instead of us) */
     assert_int_equal(status, MEMENTO_OK);
     memento_batch_destroy(batch);
     assert_value(f, "large", "new");
