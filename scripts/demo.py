@@ -94,11 +94,12 @@ def free_port():
 class Server:
     """memento-server on a free loopback port."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, goes_on=False):
         self.port = free_port()
         self.trace_path = os.path.join(folder, 'server.log')
         data = os.path.join(folder, 'data')
-        shutil.rmtree(data, ignore_errors=True)  # of an earlier demonstration
+        if not goes_on:
+            shutil.rmtree(data, ignore_errors=True)  # of an earlier demonstration
         with open(self.trace_path, 'wb') as trace:
             self.process = subprocess.Popen(
                 [program, '--bind', '127.0.0.1', '--port', str(self.port), '--dir', data],
@@ -333,6 +334,13 @@ class Demo:
             step('reading every key back with %s, one request at a time, comparing bytes'
                  % program)
             differences += count_differences(self, program)
+        step('killing the server with SIGKILL; another one on what is on disk')
+        self.server.kill()
+        self.server = Server(self.program('memento-server'), self.folder, goes_on=True)
+        self.server.wait()
+        differences += compare_number_of_keys(self)
+        step('reading every key back once more')
+        differences += count_differences(self, 'memento-cli')
         step('ending the server with SIGTERM')
         status = self.server.stop()
         say('   exit status %d' % status)
