@@ -652,7 +652,7 @@ static void a_frame_with_bad_records_is_corrupt_with_critical_ones_unsupported(
     } cases[] = {
         {B("\4\0\0"), 1, MEMENTO_OK},
         {B("\4\0\0\4\0\0\4\0\0"), 2, MEMENTO_ERR_CORRUPT}, /* three, and not two */
-        {B("\4\0\0"), 2, MEMENTO_ERR_CORRUPT}, /* one, and not two */
+        {B("\x7f\0\0\5xxxxx"), 2, MEMENTO_ERR_CORRUPT},    /* one, and not two */
         {B("\4\0\0\4\0"), 1, MEMENTO_ERR_CORRUPT},
         {B("\4\xff\0"), 1, MEMENTO_ERR_CORRUPT},
         {B("\x7f\0\0\1x"), 1, MEMENTO_OK},
