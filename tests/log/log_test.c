@@ -6,6 +6,7 @@
 #include "log/log.h"
 #include "support/test.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -487,6 +488,58 @@ static void a_snapshot_replaces_what_was_before_it(void **state)
     buf_fini(&expected);
 }
 
+/* Zeros from the first frame of a segment on, but for its magic. */
+static void damage_first_frame(struct fixture *f, uint64_t segment, size_t bytes)
+{
+    static const char zeros[SEGMENT_BYTES];
+    char name[FILE_NAME_BYTES];
+    segment_name(name, segment);
+    int fd = os_file_open(f->dir, name, O_RDWR);
+    struct iovec part = {(void *)(uintptr_t)zeros, bytes};
+    assert_true(os_file_write_all(fd, &part, 1, FILE_HEADER_BYTES + 8));
+    os_file_close(fd);
+}
+
+static void expect_corrupt(struct fixture *f)
+{
+    assert_int_equal(archive_open(&f->archive, f->dir, NULL), MEMENTO_ERR_CORRUPT);
+    archive_close(&f->archive);
+}
+
+static void a_frame_tells_that_those_before_it_were_on_disk(void **state)
+{
+    struct fixture *f = *state;
+    begin(f, LOG_NEVER, false);
+    struct log_writer writer;
+    assert_int_equal(log_writer_init(&writer, f->log, wake_nobody, NULL), MEMENTO_OK);
+    write_turns(f, &writer, 3, NULL);
+    assert_int_equal(log_sync_wait(f->log, log_written_end(f->log)), MEMENTO_OK);
+    write_turns(f, &writer, 1, NULL);
+    log_writer_fini(&writer);
+    log_abandon(f->log);
+    damage_first_frame(f, 1, 16);
+    expect_corrupt(f);
+}
+
+static void what_a_snapshot_rests_on_is_required(void **state)
+{
+    struct fixture *f = *state;
+    begin(f, LOG_NEVER, false);
+    struct log_writer writer;
+    assert_int_equal(log_writer_init(&writer, f->log, wake_nobody, NULL), MEMENTO_OK);
+    write_turns(f, &writer, 2, NULL);
+    uint64_t first;
+    assert_int_equal(log_rotate(f->log, &first), MEMENTO_OK);
+    struct snapshot *snapshot;
+    assert_int_equal(snapshot_create(&snapshot, f->log), MEMENTO_OK);
+    write_turns(f, &writer, 2, NULL);
+    assert_int_equal(snapshot_commit(snapshot, 1, 1, first), MEMENTO_OK);
+    log_writer_fini(&writer);
+    log_abandon(f->log);
+    damage_first_frame(f, first, SEGMENT_BYTES - FILE_HEADER_BYTES - 8);
+    expect_corrupt(f);
+}
+
 static void a_backup_is_a_directory_of_its_own(void **state)
 {
     struct fixture *f = *state;
@@ -663,6 +716,8 @@ int main(void)
         T(a_version_is_settled_when_no_writer_can_be_below_it),
         T(everysec_is_overdue_when_a_sync_takes_too_long),
         T(a_snapshot_replaces_what_was_before_it),
+        T(a_frame_tells_that_those_before_it_were_on_disk),
+        T(what_a_snapshot_rests_on_is_required),
         T(a_backup_is_a_directory_of_its_own),
         T(a_directory_is_open_once),
         T(many_writers_lose_nothing_and_keep_their_order),
