@@ -11,6 +11,9 @@ struct CAPABILITY("lock") lock {
 
 void lock_init(struct lock *lock);
 void lock_fini(struct lock *lock);
+/* A condition to wait for with a lock; timed waits are by the monotonic clock. Ended with
+ * pthread_cond_destroy. */
+void lock_condition_init(pthread_cond_t *condition);
 
 static inline void lock_acquire(struct lock *lock) ACQUIRES(lock) UNCHECKED_LOCKING
 {

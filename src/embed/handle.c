@@ -99,11 +99,7 @@ static void sweep(void *context)
 static void sweeper_init(struct memento *handle)
 {
     lock_init(&handle->sweeper_lock);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&handle->sweeper_woken, &attributes);
-    pthread_condattr_destroy(&attributes);
+    lock_condition_init(&handle->sweeper_woken);
 }
 
 static enum memento_status sweeper_start(struct memento *handle)

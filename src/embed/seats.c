@@ -71,11 +71,7 @@ static struct seat *seat_create(struct memento *handle)
     atomic_init(&seat->is_late, false);
     atomic_init(&seat->is_taken, true);
     lock_init(&seat->lock);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&seat->woken, &attributes);
-    pthread_condattr_destroy(&attributes);
+    lock_condition_init(&seat->woken);
     if (status == MEMENTO_OK && handle->is_logged) {
         status = writer_attach(&seat->writer, seat_wake, seat);
     }

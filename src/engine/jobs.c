@@ -384,11 +384,7 @@ void compactor_init(struct compactor *compactor, struct persist *persist)
 {
     *compactor = (struct compactor){.persist = persist, .last_compaction_ms = -1};
     lock_init(&compactor->lock);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&compactor->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    lock_condition_init(&compactor->changed);
 }
 
 void compactor_fini(struct compactor *compactor)

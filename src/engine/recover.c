@@ -560,11 +560,7 @@ static int64_t newest_ms(const struct archive *archive, uint64_t version_max)
 static void recovery_init(struct recovery *recovery)
 {
     lock_init(&recovery->lock);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&recovery->done, &attributes);
-    pthread_condattr_destroy(&attributes);
+    lock_condition_init(&recovery->done);
 }
 
 static void recovery_fini(struct recovery *recovery)

@@ -70,15 +70,6 @@ void log_unlock_directory(int dir, int lock)
 
 /* ---- beginning ---- */
 
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 static struct log *create(int dir, const struct log_options *options)
 {
     struct log *log = heap_alloc_aligned(64, sizeof(*log));
@@ -94,10 +85,10 @@ static struct log *create(int dir, const struct log_options *options)
     lock_init(&log->sync_lock);
     lock_init(&log->writers_lock);
     lock_init(&log->manifest_lock);
-    init_condition(&log->sync_wanted);
-    init_condition(&log->sync_done);
-    init_condition(&log->keeper_wanted);
-    init_condition(&log->spare_made);
+    lock_condition_init(&log->sync_wanted);
+    lock_condition_init(&log->sync_done);
+    lock_condition_init(&log->keeper_wanted);
+    lock_condition_init(&log->spare_made);
     manifest_init(&log->manifest);
     return log;
 }

@@ -261,11 +261,7 @@ static bool pages_reserve(struct pages *pages)
 
 static void pages_init_work(struct pages *pages)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&pages->work, &attributes);
-    pthread_condattr_destroy(&attributes);
+    lock_condition_init(&pages->work);
 }
 
 enum memento_status pages_create(struct pages **created)
